@@ -1,0 +1,137 @@
+"""A plugin-based model zoo: `import zoo` is all that a user or a plugin's author needs.
+
+Every public name is resolved on first use, so importing this package does no work and never
+imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.api import evaluate, info, list_models, load, predict, recommend, resume, train
+    from zoo.data import Dataset, load_dataset
+    from zoo.errors import (
+        DataError,
+        PluginError,
+        RunError,
+        SpecError,
+        TrainingError,
+        UnknownNameError,
+        WeightsError,
+        ZooError,
+    )
+    from zoo.hookspecs import hookimpl
+    from zoo.manifests import read_datasets, read_devices, read_evidence, read_models, read_weights
+    from zoo.recommend import Recommendation
+    from zoo.registry import Registry, installed
+    from zoo.runs import Run
+    from zoo.specs import (
+        Budget,
+        Classes,
+        DatasetSpec,
+        Device,
+        DeviceSpec,
+        Estimate,
+        Evidence,
+        Facts,
+        ImageInput,
+        ImagePreprocess,
+        ModelSpec,
+        Problem,
+        Recipe,
+        SeriesInput,
+        SeriesOutput,
+        SeriesPreprocess,
+        TaskSpec,
+        TextPreprocess,
+        TokenInput,
+        TokenOutput,
+        WeightsSpec,
+    )
+    from zoo.weights import LoadReport
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "zoo.api": "evaluate info list_models load predict recommend resume train",
+    "zoo.data": "Dataset load_dataset",
+    "zoo.errors": "DataError PluginError RunError SpecError TrainingError UnknownNameError WeightsError "
+    "ZooError",
+    "zoo.hookspecs": "hookimpl",
+    "zoo.manifests": "read_datasets read_devices read_evidence read_models read_weights",
+    "zoo.recommend": "Recommendation",
+    "zoo.registry": "Registry installed",
+    "zoo.runs": "Run",
+    "zoo.specs": "Budget Classes DatasetSpec Device DeviceSpec Estimate Evidence Facts ImageInput "
+    "ImagePreprocess ModelSpec Problem Recipe SeriesInput SeriesOutput SeriesPreprocess TaskSpec "
+    "TextPreprocess TokenInput TokenOutput WeightsSpec",
+    "zoo.weights": "LoadReport",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "Budget",
+    "Classes",
+    "DataError",
+    "Dataset",
+    "DatasetSpec",
+    "Device",
+    "DeviceSpec",
+    "Estimate",
+    "Evidence",
+    "Facts",
+    "ImageInput",
+    "ImagePreprocess",
+    "LoadReport",
+    "ModelSpec",
+    "PluginError",
+    "Problem",
+    "Recipe",
+    "Recommendation",
+    "Registry",
+    "Run",
+    "RunError",
+    "SeriesInput",
+    "SeriesOutput",
+    "SeriesPreprocess",
+    "SpecError",
+    "TaskSpec",
+    "TextPreprocess",
+    "TokenInput",
+    "TokenOutput",
+    "TrainingError",
+    "UnknownNameError",
+    "WeightsError",
+    "WeightsSpec",
+    "ZooError",
+    "evaluate",
+    "hookimpl",
+    "info",
+    "installed",
+    "list_models",
+    "load",
+    "load_dataset",
+    "predict",
+    "read_datasets",
+    "read_devices",
+    "read_evidence",
+    "read_models",
+    "read_weights",
+    "recommend",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

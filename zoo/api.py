@@ -1,0 +1,400 @@
+"""What the command line does, for use in code: list, recommend, train, load, evaluate, predict."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import RunError, SpecError, WeightsError, ZooError
+from zoo.recipes import resolve_recipe
+from zoo.registry import Model, Registry, installed
+from zoo.runs import RECORD, WEIGHTS, Run, free_folder
+from zoo.specs import Budget, Device, Problem, WeightsSpec, convert
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from zoo.data.dataset import Dataset
+    from zoo.evaluate import Evaluation
+    from zoo.recommend import Recommendation
+    from zoo.training import Callback
+
+RUNS = Path("runs")
+
+
+def list_models(pattern: str = "*", **filters: Any) -> list[str]:
+    """The full names of the installed models that pass every filter.
+
+    `pattern` is a glob over names; the filters are those of `Registry.list_models`: `task`, `family`,
+    `plugin`, `license`, `pretrained`, `max_parameters`.
+    """
+    return [model.name for model in installed().list_models(pattern, **filters)]
+
+
+def info(name: str) -> Model:
+    """What is known of a model: its spec, plugin and weights; raises `UnknownNameError`."""
+    return installed().model(name)[0]
+
+
+def recommend(
+    problem: Problem | None = None,
+    *,
+    data: str | Dataset | None = None,
+    device: str | Device = "auto",
+    budget: Budget | None = None,
+    **options: Any,
+) -> Recommendation:
+    """The models that suit a problem, best first: see `zoo.recommend.recommend` for the options.
+
+    Give the `problem`, or `data` of which it is read. Raises `ZooError` for nonsense.
+    """
+    from zoo.recommend import find_device, rank
+
+    registry = installed()
+    if (problem is None) == (data is None):
+        raise SpecError("recommend", ["give either a problem or data"])
+    if problem is None:
+        problem = problem_of(registry, data) if isinstance(data, str) else data.problem  # type: ignore[union-attr]
+    place = find_device(registry, device) if isinstance(device, str) else device
+    return rank(registry, problem, place, budget or Budget(), **options)
+
+
+def problem_of(registry: Registry, data: str) -> Problem:
+    """The problem that a data set poses, read without loading it where its record says enough."""
+    spec = registry.datasets.get(data)
+    if spec is not None and spec.problem.samples is not None:
+        return spec.problem
+    from zoo.data.load import load_dataset
+
+    problem: Problem = load_dataset(data, registry=registry).problem
+    return problem
+
+
+def train(
+    model: str,
+    data: str | Dataset,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    recipe: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+    **options: Any,
+) -> Run:
+    """Trains a model and returns the finished run.
+
+    `model` may carry a tag, whose weights the training starts from; `weights` names others: a tag, a
+    run folder or a source URI. `recipe` is a TOML file to use in place of the plugin's own; `settings`
+    overrides single keys of it, `options` go to the model's builder. `output` is a folder that does not
+    exist yet, by default one under `runs/`. Raises `ZooError` before anything is written.
+    """
+    from zoo.data.load import load_dataset
+    from zoo.training.trainer import Start, train_model
+
+    registry = installed()
+    entry, tagged = registry.model(model)
+    dataset = load_dataset(data, registry=registry) if isinstance(data, str) else data
+    chosen = resolve_recipe(
+        entry, dataset.problem.task, file=Path(recipe) if recipe else None, overrides=settings
+    )
+    initial = _find_weights(entry, tagged, weights)
+    start = Start(spec=initial, path=_fetch(initial)) if initial else None
+    folder = Path(output) if output else free_folder(RUNS, f"{entry.spec.name}-{dataset.name}")
+    return train_model(
+        registry,
+        entry,
+        dataset,
+        chosen,
+        output=folder,
+        options=options,
+        start=start,
+        device=device,
+        callbacks=callbacks,
+    )
+
+
+def resume(
+    run: str | os.PathLike[str],
+    *,
+    data: str | Dataset | None = None,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Run:
+    """Goes on with an interrupted run, exactly where it stopped; `data` only where the data has moved."""
+    from zoo.data.load import load_dataset
+    from zoo.training.trainer import resume_run
+
+    registry, opened = installed(), Run.open(run)
+    source = data or opened.record.source
+    dataset = load_dataset(source, registry=registry) if isinstance(source, str) else source
+    return resume_run(registry, opened, dataset, device=device, callbacks=callbacks)
+
+
+def load(
+    ref: str | os.PathLike[str],
+    *,
+    weights: str | None = None,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    img_size: int | None = None,
+    problem: Problem | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    verify: bool = False,
+    **options: Any,
+) -> nn.Module:
+    """A model as a plain module in evaluation mode; `module.zoo` says where it comes from.
+
+    `ref` is a model's name (newly initialised), a name with a tag, a run folder, or a repository
+    `hf://owner/name[@revision]` that holds a run. `weights` names a tag, a run folder or a source URI for
+    a plain name. The problem is the one given, else the weights', else the model's reference;
+    `num_classes`, `in_chans` and `img_size` change it. `verify` compares the model's answer to fixed
+    samples with the weights' record. Raises `UnknownNameError`, `WeightsError` that lists every tensor that
+    does not fit, or `PluginError`.
+    """
+    from zoo.build import Card, build, build_with_weights, problem_for
+    from zoo.weights.report import LoadReport
+
+    registry = installed()
+    entry, spec, options = _resolve(registry, os.fspath(ref), weights, options)
+    wanted = problem_for(
+        entry, problem=problem, weights=spec, num_classes=num_classes, in_chans=in_chans, img_size=img_size
+    )
+    if spec is None:
+        module = build(registry, entry, wanted, options)
+        new = dict.fromkeys(module.state_dict(), "no weights were asked for")
+        report = LoadReport(source="newly initialised", new=new)
+    else:
+        module, report = build_with_weights(
+            registry, entry, wanted, options, path=_fetch(spec), source=spec.name, trained=spec.problem
+        )
+    same_classes = spec is not None and num_classes in (None, len(spec.labels)) and problem is None
+    module.zoo = Card(  # type: ignore[assignment]
+        name=spec.name if spec else entry.name,
+        spec=entry.spec,
+        problem=wanted,
+        options=options,
+        report=report,
+        weights=spec,
+        preprocess=spec.preprocess if spec else None,
+        labels=spec.labels if spec and same_classes else (),
+    )
+    module = module.to(device=device, dtype=dtype).eval()
+    if verify:
+        _verify(registry, module, spec, wanted)
+    return module
+
+
+def evaluate(
+    model: str | os.PathLike[str] | nn.Module,
+    data: str | Dataset,
+    *,
+    split: str = "test",
+    device: str = "cpu",
+    batch_size: int = 256,
+) -> Evaluation:
+    """How good a model with weights is on a data set's split, beside a trivial predictor.
+
+    `model` is what `load` takes, or a module that it gave. Raises `DataError` for data of another task
+    or other classes, `WeightsError` for a model without weights.
+    """
+    import torch
+
+    from zoo.data.load import load_dataset, match_labels
+    from zoo.evaluate import Evaluation, intervals, score
+    from zoo.tasks.base import prepare
+
+    registry = installed()
+    module = _loaded(model, device)
+    card = module.zoo
+    dataset = load_dataset(data, registry=registry) if isinstance(data, str) else data
+    dataset = match_labels(dataset, card.problem, card.labels, card.name)
+    if split not in dataset.splits:
+        raise ZooError(f"data {dataset.name!r} has no split {split!r}; it has: {', '.join(dataset.splits)}")
+    task = registry.task_implementation(card.problem.task)
+    prepared = prepare(task, dataset, card.preprocess)
+    place = torch.device(device)
+    scores = score(
+        module,
+        prepared.splits[split].to(place),
+        task,
+        scale=task.scale(dataset),
+        device=place,
+        batch_size=batch_size,
+    )
+    return Evaluation(
+        model=card.name,
+        task=card.problem.task,
+        data=dataset.name,
+        split=split,
+        samples=len(prepared.splits[split]),
+        metrics=intervals(scores),
+        baseline=task.baseline(prepared, split),
+    )
+
+
+def predict(
+    model: str | os.PathLike[str] | nn.Module,
+    items: Iterable[str | os.PathLike[str]] | str,
+    *,
+    device: str = "cpu",
+    batch_size: int = 64,
+    report: Callable[[list[dict[str, Any]]], None] | None = None,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """One plain record for each item: image files, texts, or series as files or numbers, by the model's task.
+
+    `model` is what `load` takes, or a module that it gave. `options` are the task's: `top` for
+    classes, `length`, `temperature` and `seed` for a language model. `report` gets each batch's records
+    as soon as they are there. Raises `DataError` for an item that cannot be read.
+    """
+    import torch
+
+    registry = installed()
+    module = _loaded(model, device)
+    card = module.zoo
+    task = registry.task_implementation(card.problem.task)
+    texts = [items] if isinstance(items, str) else [os.fspath(item) for item in items]
+    found: list[dict[str, Any]] = []
+    with torch.inference_mode():
+        for batch in task.read(texts, card.preprocess, batch_size):
+            placed = {name: column.to(device) for name, column in batch.items()}
+            records = task.predict(module, placed, labels=card.labels, preprocess=card.preprocess, **options)
+            found += records
+            if report:
+                report(records)
+    return found
+
+
+def data_of(model: str | os.PathLike[str]) -> str:
+    """The data that a run was trained on, by name or path; raises `ZooError` where `model` is no run."""
+    if not Path(model, RECORD).is_file():
+        raise ZooError(f"say on which data to judge {os.fspath(model)!r}: --data DATA")
+    return Run.open(model).record.source
+
+
+def pick_device(name: str) -> str:
+    """`auto` as the device that torch would use here; other names as they are."""
+    if name != "auto":
+        return name
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator.type if accelerator else "cpu"
+
+
+# -- names to weights -------------------------------------------------------------------------
+
+
+def _loaded(model: str | os.PathLike[str] | nn.Module, device: str) -> Any:
+    """A module with weights and the preprocessing that belongs to them."""
+    module: Any = load(model, device=device) if isinstance(model, (str, os.PathLike)) else model
+    card = getattr(module, "zoo", None)
+    if card is None:
+        raise WeightsError("the module does not come from zoo.load, so its preprocessing is not known")
+    if card.preprocess is None:
+        tags = [weights.tag for weights in installed().model(card.name)[0].weights]
+        mend = f"say {card.name}.TAG (tags: {', '.join(tags)})" if tags else "train it first: zoo train"
+        raise WeightsError(f"{card.name} has no weights loaded; {mend}")
+    return module
+
+
+def _resolve(
+    registry: Registry, ref: str, weights: str | None, options: Mapping[str, Any]
+) -> tuple[Model, WeightsSpec | None, dict[str, Any]]:
+    """The model, its weights and its builder's options, which a run brings with it."""
+    if ref.startswith("hf://") or Path(ref, RECORD).is_file() or _is_path(ref):
+        run = Run.open(_download_run(ref) if ref.startswith("hf://") else ref)
+        entry, _ = registry.model(run.record.model)
+        return entry, weights_of_run(run), {**run.record.options, **options}
+    entry, tagged = registry.model(ref)
+    spec = _find_weights(entry, tagged, weights)
+    kept = spec.receipt.get("options", {}) if spec else {}
+    return entry, spec, {**kept, **options}
+
+
+def _find_weights(entry: Model, tagged: WeightsSpec | None, weights: str | None) -> WeightsSpec | None:
+    if weights is None:
+        return tagged
+    if tagged is not None:
+        raise ZooError(f"{tagged.name} names weights already; leave out {weights!r}")
+    if Path(weights, RECORD).is_file():
+        run = Run.open(weights)
+        if run.record.model != entry.name:
+            raise RunError(f"{weights!r} is a run of {run.record.model}, not of {entry.name}")
+        return weights_of_run(run)
+    if "://" in weights or weights.startswith("file:"):
+        return weights_of_file(entry, weights)
+    if Path(weights).is_file():
+        return weights_of_file(entry, f"file:{weights}")
+    return entry.tagged(weights)
+
+
+def weights_of_file(entry: Model, source: str) -> WeightsSpec:
+    """The record of a file at `source`: what its receipt says, where it carries one of a run."""
+    from zoo.runs import Receipt
+    from zoo.weights.headers import read_header
+    from zoo.weights.sources import fetch
+
+    spec = WeightsSpec(tag="custom", model=entry.name, source=source)
+    receipt = read_header(fetch(source)).document("zoo")
+    if receipt is None:
+        return spec
+    told = convert(receipt, Receipt, where=f"receipt of {source}")
+    if told.model != entry.name:
+        raise WeightsError(f"{source} holds weights of {told.model}, not of {entry.name}")
+    return spec.replace(problem=told.problem, preprocess=told.preprocess, labels=told.labels, receipt=receipt)
+
+
+def weights_of_run(run: Run) -> WeightsSpec:
+    """A run's best weights as a record like that of published ones."""
+    record = run.record
+    return WeightsSpec(
+        tag="run",
+        model=record.model,
+        source=f"file:{run.weights_path}",
+        problem=record.problem,
+        preprocess=record.preprocess,
+        labels=record.labels,
+        metrics=record.metrics,
+        dataset=str(record.data.get("name", "")),
+        data_license=str(record.data.get("license", "")),
+        receipt=record.receipt(),
+    )
+
+
+def _fetch(spec: WeightsSpec) -> Path:
+    from zoo.weights import fetch_weights
+
+    return fetch_weights(spec)
+
+
+def _download_run(ref: str) -> Path:
+    from zoo.weights.sources import fetch
+
+    paths = [fetch(f"{ref}/{file}") for file in (RECORD, WEIGHTS)]
+    return paths[0].parent
+
+
+def _is_path(ref: str) -> bool:
+    return ref.startswith((".", "/", "~")) or Path(ref).is_dir()
+
+
+def _verify(registry: Registry, module: nn.Module, spec: WeightsSpec | None, problem: Problem) -> None:
+    from zoo.golden import check_golden
+
+    if spec is None or not spec.golden or spec.preprocess is None:
+        raise WeightsError(
+            f"{spec.name if spec else 'a new model'} has no golden output to be verified against"
+        )
+    task = registry.task_implementation(problem.task)
+    check_golden(module, task, problem, spec.preprocess, spec.golden, spec.name)
+
+
+def parse_problem(fields: Mapping[str, Any]) -> Problem:
+    """A problem from plain values, as the command line gives them; every fault at once."""
+    return convert(dict(fields), Problem, where="problem")

@@ -1,0 +1,199 @@
+"""From a name to a module: building, filling with weights, and saying what became of every tensor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from zoo.errors import PluginError, SpecError, WeightsError, ZooError
+from zoo.profile import example_inputs, profile
+from zoo.registry import Model, Registry
+from zoo.specs import Classes, Facts, ImageInput, ModelSpec, Preprocess, Problem, WeightsSpec
+from zoo.weights.headers import read_header
+from zoo.weights.report import LoadReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a loaded module carries as `module.zoo`: where it comes from and how it is to be fed."""
+
+    name: str
+    spec: ModelSpec
+    problem: Problem
+    options: Mapping[str, Any]
+    report: LoadReport
+    weights: WeightsSpec | None = None
+    preprocess: Preprocess | None = None
+    labels: tuple[str, ...] = ()
+
+
+def build(registry: Registry, model: Model, problem: Problem, options: Mapping[str, Any]) -> nn.Module:
+    """The model for that problem, on the current default device, newly initialised.
+
+    Raises `ZooError` for a problem or option that the model does not take, `PluginError` where the
+    builder fails in another way.
+    """
+    if problem.task not in model.spec.tasks:
+        tasks = ", ".join(model.spec.tasks)
+        raise SpecError(model.name, [f"does not do {problem.task!r}; its tasks: {tasks}"])
+    builder = registry.resolve(model.plugin, model.spec.builder)
+    try:
+        module = builder(problem, **{**model.spec.options, **options})
+    except ZooError:
+        raise
+    except TypeError as error:
+        unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unexpected and unexpected[1] in options:
+            raise SpecError(model.name, [f"has no option {unexpected[1]!r}"]) from None
+        raise PluginError(model.plugin.name, f"building {model.name} failed: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise PluginError(model.plugin.name, f"building {model.name} failed: {reason}") from error
+    if not isinstance(module, nn.Module):
+        raise PluginError(
+            model.plugin.name, f"{model.spec.builder} returned a {type(module).__name__}, no module"
+        )
+    return module
+
+
+def trace_facts(registry: Registry, model: Model) -> Facts:
+    """What the model costs at its reference problem, traced without computing."""
+    reference = model.spec.reference
+    if reference is None:
+        raise SpecError(model.name, ["states no reference problem, so it cannot be profiled"])
+    return profile(
+        lambda: build(registry, model, reference, {}), lambda batch: example_inputs(reference, batch)
+    )
+
+
+def build_with_weights(
+    registry: Registry,
+    model: Model,
+    problem: Problem,
+    options: Mapping[str, Any],
+    *,
+    path: Path,
+    source: str,
+    trained: Problem | None,
+) -> tuple[nn.Module, LoadReport]:
+    """The model for `problem`, filled from the safetensors file at `path`.
+
+    Built without memory or initialisation and filled from the mapped file, where the weights were
+    `trained` for this very problem. Where the classes differ, the head that the model declares is
+    newly initialised; anything else that does not fit is an error that lists the tensors.
+    """
+    read_header(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: {error}") from None
+    exact = trained is None or _same_shape(trained, problem)
+    if exact:
+        with torch.device("meta"):
+            module = build(registry, model, problem, options)
+    else:
+        module = build(registry, model, problem, options)
+    report = _fill(module, tensors, source, () if exact else model.spec.head, exact)
+    if _left_on_meta(module):  # buffers that no file holds: computed by the constructor, so it must run
+        module = build(registry, model, problem, options)
+        module.load_state_dict(tensors, assign=True, strict=False)
+    return module, report
+
+
+def _fill(
+    module: nn.Module, tensors: dict[str, Tensor], source: str, head: Sequence[str], exact: bool
+) -> LoadReport:
+    wanted = module.state_dict()
+    aliases = _aliases(module)
+    missing = [name for name in wanted if name not in tensors and aliases.get(name) not in tensors]
+    unused = [name for name in tensors if name not in wanted]
+    differing = [name for name in wanted if name in tensors and wanted[name].shape != tensors[name].shape]
+    fresh = {
+        name: "head for other classes"
+        for name in [*missing, *differing]
+        if any(name == prefix or name.startswith(f"{prefix}.") for prefix in head)
+    }
+    faults = [f"{name} is missing" for name in missing if name not in fresh]
+    faults += [
+        f"{name} is {_shape(tensors[name])} where the model has {_shape(wanted[name])}"
+        for name in differing
+        if name not in fresh
+    ]
+    faults += [f"{name} {_shape(tensors[name])} belongs nowhere" for name in unused]
+    if faults:
+        shown = "; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else "")
+        raise WeightsError(f"{source} does not fit the model: {shown}")
+    chosen = {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items() if name not in fresh}
+    module.load_state_dict(chosen, assign=True, strict=False)
+    for name, first in aliases.items():  # assigning gave the tied names separate tensors
+        if name not in tensors:
+            _tie(module, name, first)
+    return LoadReport(source=source, loaded=tuple(chosen), new=fresh)
+
+
+def _aliases(module: nn.Module) -> dict[str, str]:
+    """Names of tied parameters, each with the first name of the same parameter."""
+    first: dict[int, str] = {}
+    aliases: dict[str, str] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        known = first.setdefault(id(parameter), name)
+        if known != name:
+            aliases[name] = known
+    return aliases
+
+
+def _tie(module: nn.Module, name: str, first: str) -> None:
+    owner, _, leaf = name.rpartition(".")
+    setattr(module.get_submodule(owner), leaf, module.get_parameter(first))
+
+
+def _left_on_meta(module: nn.Module) -> bool:
+    return any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()])
+
+
+def _same_shape(one: Problem, other: Problem) -> bool:
+    """Whether a model has the same tensors for both; names of classes and sample counts do not matter."""
+    return one.input == other.input and _size(one.output) == _size(other.output)
+
+
+def _size(output: Any) -> Any:
+    return output.count if isinstance(output, Classes) else output
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def problem_for(
+    model: Model,
+    *,
+    problem: Problem | None,
+    weights: WeightsSpec | None,
+    num_classes: int | None,
+    in_chans: int | None,
+    img_size: int | None = None,
+) -> Problem:
+    """The problem to build for: the one given, else the weights', else the reference; then adapted."""
+    chosen = problem or (weights.problem if weights else None) or model.spec.reference
+    if chosen is None:
+        raise SpecError(model.name, ["states no reference problem; pass problem=zoo.Problem(...)"])
+    if num_classes is not None:
+        if not isinstance(chosen.output, Classes):
+            raise SpecError(model.name, [f"num_classes={num_classes}: {chosen.task} has no classes"])
+        if num_classes != chosen.output.count:
+            chosen = chosen.replace(output=Classes(count=num_classes))
+    if in_chans is not None or img_size is not None:
+        if not isinstance(chosen.input, ImageInput):
+            raise SpecError(model.name, [f"in_chans and img_size are for images, not for {chosen.task}"])
+        size = {"height": img_size, "width": img_size} if img_size else {}
+        channels = {"channels": in_chans} if in_chans else {}
+        chosen = chosen.replace(input=chosen.input.replace(**size, **channels))
+    return chosen

@@ -1,0 +1,69 @@
+"""`zoo weights`: the sets of weights there are, and whether the files are what they should be."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.cli.output import json_option, print_json, print_table
+from zoo.errors import WeightsError
+from zoo.registry import installed
+from zoo.specs import to_builtins
+from zoo.units import format_bytes
+
+
+@click.group()
+def weights() -> None:
+    """List and verify weights."""
+
+
+@weights.command("list")
+@click.argument("pattern", default="*")
+@json_option
+def list_weights(pattern: str, as_json: bool) -> None:
+    """List weights. PATTERN is a glob over models' names."""
+    models = installed().list_models(pattern, pretrained=True)
+    found = [spec for model in models for spec in model.weights]
+    if as_json:
+        print_json({"schema": 1, "weights": [{"name": spec.name, **to_builtins(spec)} for spec in found]})
+        return
+    rows = [
+        (
+            spec.name,
+            format_bytes(spec.bytes) if spec.bytes else "",
+            spec.license,
+            spec.dataset,
+            ", ".join(f"{name} {value:.4g}" for name, value in spec.metrics.items()),
+        )
+        for spec in found
+    ]
+    print_table(("weights", "size", "license", "trained on", "metrics"), rows, right=("size",))
+
+
+@weights.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every set whose file comes in an installed package.")
+def verify(names: tuple[str, ...], every: bool) -> None:
+    """Check the sha256 of weights, load them, and compare the model's answers with their record."""
+    from zoo import api
+
+    registry = installed()
+    if every:
+        names = tuple(
+            spec.name
+            for model in registry.models.values()
+            for spec in model.weights
+            if spec.sources[0].startswith("package://")
+        )
+    if not names:
+        raise click.UsageError("say which weights, or --all")
+    failed = 0
+    for name in names:
+        try:
+            api.load(name, verify=True)
+        except WeightsError as error:
+            failed += 1
+            click.echo(f"{name}: {error}", err=True)
+        else:
+            click.echo(f"{name}: sha256 and golden output as recorded")
+    if failed:
+        raise WeightsError(f"{failed} of {len(names)} sets of weights are not what their record says")

@@ -1,0 +1,110 @@
+"""How good a model is on a split: its metrics with intervals, beside a trivial predictor's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import PCG64, Generator
+from torch import nn
+from torchmetrics.aggregation import MeanMetric
+
+from zoo.data.splits import Split
+from zoo.tasks.base import Baseline, Scores, Task
+
+RESAMPLES = 1000
+INTERVAL = (10.0, 90.0)  # percent: an 80% interval
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's value and its 80% interval over samples that might have been drawn instead."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a model reached on `samples` samples of a data set's split."""
+
+    model: str
+    task: str
+    data: str
+    split: str
+    samples: int
+    metrics: dict[str, Metric]
+    baseline: Baseline
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that `zoo evaluate --json` prints."""
+        metrics = {name: vars(metric) for name, metric in self.metrics.items()}
+        return {
+            "schema": 1,
+            "model": self.model,
+            "task": self.task,
+            "data": self.data,
+            "split": self.split,
+            "samples": self.samples,
+            "metrics": metrics,
+            "baseline": {"name": self.baseline.name, "metrics": dict(self.baseline.metrics)},
+        }
+
+
+@torch.inference_mode()
+def score(
+    model: nn.Module,
+    split: Split,
+    task: Task,
+    *,
+    scale: float,
+    device: torch.device,
+    batch_size: int = 256,
+    limit: int | None = None,
+) -> Scores:
+    """For each metric a value and a weight for each of the first `limit` samples, on the CPU.
+
+    `split` must be on `device`. The model is left in evaluation mode.
+    """
+    model.eval()
+    pieces: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    count = min(len(split), limit or len(split))
+    for rows in torch.split(torch.arange(count, device=device), batch_size):
+        batch = split.take(rows)
+        for name, pair in task.scores(model(*task.inputs(batch)), batch, scale).items():
+            pieces.setdefault(name, []).append(pair)
+    return {
+        name: (
+            torch.cat([value for value, _ in pairs]).cpu(),
+            torch.cat([weight for _, weight in pairs]).cpu(),
+        )
+        for name, pairs in pieces.items()
+    }
+
+
+def means(scores: Scores) -> dict[str, float]:
+    """Each metric: the weighted mean of its samples."""
+    found = {}
+    for name, (values, weights) in scores.items():
+        metric = MeanMetric(nan_strategy="disable")
+        metric.update(values, weights)
+        found[name] = float(metric.compute())
+    return found
+
+
+def intervals(scores: Scores, *, seed: int = 0) -> dict[str, Metric]:
+    """Each metric with its bootstrap interval (Efron 1979): 1,000 draws of as many samples."""
+    rng = Generator(PCG64(seed))
+    found = {}
+    for name, value in means(scores).items():
+        values, weights = (tensor.double().numpy() for tensor in scores[name])
+        drawn = np.empty(RESAMPLES)
+        for number in range(RESAMPLES):
+            rows = rng.integers(len(values), size=len(values))
+            drawn[number] = (values[rows] * weights[rows]).sum() / max(weights[rows].sum(), 1e-12)
+        low, high = np.percentile(drawn, INTERVAL)
+        found[name] = Metric(value, min(float(low), value), max(float(high), value))
+    return found

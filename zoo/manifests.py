@@ -1,0 +1,124 @@
+"""Manifests: a plugin's records as TOML or JSON files inside its package."""
+
+from __future__ import annotations
+
+import pkgutil
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+
+import msgspec
+
+from zoo.errors import SpecError
+from zoo.specs import (
+    DatasetSpec,
+    DeviceSpec,
+    Evidence,
+    Facts,
+    ModelSpec,
+    Recipe,
+    Record,
+    WeightsSpec,
+    convert,
+)
+
+R = TypeVar("R", bound=Record)
+
+
+def read_models(package: str, file: str) -> list[ModelSpec]:
+    """The `model` records of a manifest in `package`.
+
+    Where a model has no `facts`, they are taken from `facts.json` beside the manifest, if there.
+    """
+    models = read_records(package, file, "model", ModelSpec)
+    if all(model.facts for model in models):
+        return models
+    beside = str(PurePosixPath(file).with_name("facts.json"))
+    content = _content(package, beside)
+    facts = msgspec.json.decode(content, type=dict[str, Facts]) if content else {}
+    return [
+        model if model.facts or model.name not in facts else model.replace(facts=facts[model.name])
+        for model in models
+    ]
+
+
+def read_weights(package: str, file: str) -> list[WeightsSpec]:
+    """The `weights` records of a manifest in `package`."""
+    return read_records(package, file, "weights", WeightsSpec)
+
+
+def read_datasets(package: str, file: str) -> list[DatasetSpec]:
+    """The `dataset` records of a manifest in `package`."""
+    return read_records(package, file, "dataset", DatasetSpec)
+
+
+def read_devices(package: str, file: str) -> list[DeviceSpec]:
+    """The `device` records of a manifest in `package`."""
+    return read_records(package, file, "device", DeviceSpec)
+
+
+def read_evidence(package: str, file: str) -> list[Evidence]:
+    """The `evidence` records of a manifest in `package`."""
+    return read_records(package, file, "evidence", Evidence)
+
+
+def read_recipe(package: str, file: str) -> Recipe:
+    """The recipe in a TOML or JSON file in `package`."""
+    content = _content(package, file)
+    if content is None:
+        raise SpecError(f"{package}/{file}", ["no such file in the package"])
+    return convert(_decode(content, f"{package}/{file}"), Recipe, where=f"{package}/{file}")
+
+
+def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:
+    """The list under `kind` (or its plural) of a TOML or JSON file in `package`, as records.
+
+    Raises `SpecError` that names the file, the record and every fault.
+    """
+    content = _content(package, file)
+    where = f"{package}/{file}"
+    if content is None:
+        raise SpecError(where, ["no such file in the package"])
+    if file.endswith(".json"):
+        try:
+            return _decode_fast(content, kind, type)
+        except msgspec.MsgspecError:
+            pass  # read again below, slowly, for every fault
+    document = _decode(content, where)
+    rows = document.pop(kind, None) if isinstance(document, dict) else None
+    if rows is None and isinstance(document, dict):
+        rows = document.pop(f"{kind}s", None)
+    if not isinstance(rows, list):
+        raise SpecError(where, [f"expected a list of {kind!r} records"])
+    if document:
+        raise SpecError(where, [f"unknown key {key!r}; only {kind!r} belongs here" for key in document])
+    faults: list[str] = []
+    records: list[R] = []
+    for number, row in enumerate(rows, start=1):
+        name = row.get("name", row.get("tag", number)) if isinstance(row, dict) else number
+        try:
+            records.append(convert(row, type, where=f"{kind} {name}"))
+        except SpecError as error:
+            faults.append(str(error))
+    if faults:
+        raise SpecError(where, faults)
+    return records
+
+
+def _decode_fast(content: bytes, kind: str, type: type[R]) -> list[R]:
+    plural = kind if kind.endswith("s") or kind == "evidence" else f"{kind}s"
+    return msgspec.json.decode(content, type=dict[str, list[type]])[plural]  # type: ignore[valid-type]
+
+
+def _decode(content: bytes, where: str) -> Any:
+    try:
+        return msgspec.json.decode(content) if where.endswith(".json") else msgspec.toml.decode(content)
+    except ValueError as error:
+        raise SpecError(where, [f"cannot be read: {error}"]) from None
+
+
+def _content(package: str, file: str) -> bytes | None:
+    """A file's bytes by the package's own loader, so that packages inside archives work too."""
+    try:
+        return pkgutil.get_data(package, file)
+    except OSError:
+        return None

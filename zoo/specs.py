@@ -1,0 +1,479 @@
+"""The records that zoo, its plugins and its users exchange.
+
+Frozen, keyword-only, unknown fields refused. A record made in Python is checked field by field
+and every fault is reported at once; one decoded from TOML or JSON by msgspec is checked in C,
+and only re-read field by field when that finds a fault.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from zoo.errors import SpecError, closest
+
+T = TypeVar("T")
+Count = Annotated[int, Meta(ge=1)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+PluginName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]*$")]
+ModelName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Tag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Reference = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*$")]
+Object = Annotated[str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class _Checked(msgspec.StructMeta):
+    """Checks what Python code passes to a record's constructor; msgspec's decoders bypass it."""
+
+    def __call__(cls, **fields: Any) -> Any:  # noqa: N805  (a metaclass's instance is a class)
+        faults, values = _check_fields(cls, fields)
+        if not faults:
+            try:
+                return super().__call__(**values)
+            except SpecError as error:
+                faults = list(error.faults)
+        raise SpecError(cls.__name__, faults)
+
+
+class Record(
+    msgspec.Struct,
+    metaclass=_Checked,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """Base of every record; `replace` makes a changed, checked copy."""
+
+    def __post_init__(self) -> None:
+        faults = list(self._faults())
+        if faults:
+            raise SpecError(type(self).__name__, faults)
+
+    def _faults(self) -> Iterator[str]:
+        """What no single field can tell; subclasses yield one line per fault."""
+        return iter(())
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        made: Self = type(self)(**{**as_dict(self), **changes})
+        return made
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """The fields of a record by name, nested records left as they are."""
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def to_builtins(record: Any) -> Any:
+    """A record as dicts, lists and scalars, ready for JSON or TOML; fields at their default are left out."""
+    return msgspec.to_builtins(record)
+
+
+def convert(data: Any, type: type[T], *, where: str) -> T:
+    """`data` (dicts, lists, scalars) as `type`; raises `SpecError` that lists every fault under `where`."""
+    try:
+        return msgspec.convert(data, type)
+    except msgspec.ValidationError as error:
+        faults = [str(error)]
+    if isinstance(type, _Checked) and isinstance(data, Mapping):
+        try:
+            type(**data)
+        except SpecError as error:
+            faults = list(error.faults)
+    raise SpecError(where, faults) from None
+
+
+def _check_fields(cls: Any, data: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Every fault of `data` as fields of `cls`, and the converted values of the sound ones."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
+    tag_field = cls.__struct_config__.tag_field
+    faults: list[str] = []
+    values: dict[str, Any] = {}
+    for key in data:
+        if key not in fields and key != tag_field:
+            close = closest(str(key), fields)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(fields)}"
+            faults.append(f"unknown key {key!r}; {hint}")
+    for name, field in fields.items():
+        if name in data:
+            try:
+                values[field.name] = msgspec.convert(data[name], field.type)
+            except msgspec.ValidationError as error:
+                faults.append(f"{name} = {_short(data[name])}: {_lower(str(error))}")
+        elif field.required:
+            faults.append(f"{name}: missing")
+    return faults, values
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+# -- problems ---------------------------------------------------------------------------------
+
+
+class ImageInput(Record, tag_field="kind", tag="image", frozen=True, kw_only=True):
+    """Images of `[channels, height, width]` pixels."""
+
+    channels: Count
+    height: Count
+    width: Count
+
+
+class TokenInput(Record, tag_field="kind", tag="tokens", frozen=True, kw_only=True):
+    """Sequences of at most `length` tokens out of `vocab_size`; token 0 is padding."""
+
+    vocab_size: Count
+    length: Count
+
+
+class SeriesInput(Record, tag_field="kind", tag="series", frozen=True, kw_only=True):
+    """Series of `length` time steps of `channels` numbers."""
+
+    channels: Count
+    length: Count
+
+
+class Classes(Record, tag_field="kind", tag="classes", frozen=True, kw_only=True):
+    """One of `count` classes, named where names are known."""
+
+    count: Count
+    names: tuple[str, ...] = ()
+
+    def _faults(self) -> Iterator[str]:
+        if self.names and len(self.names) != self.count:
+            yield f"names: {len(self.names)} names for {self.count} classes"
+
+
+class TokenOutput(Record, tag_field="kind", tag="tokens", frozen=True, kw_only=True):
+    """Sequences of at most `length` tokens out of `vocab_size`."""
+
+    vocab_size: Count
+    length: Count
+
+
+class SeriesOutput(Record, tag_field="kind", tag="series", frozen=True, kw_only=True):
+    """`length` future time steps of `channels` numbers."""
+
+    channels: Count
+    length: Count
+
+
+Input = ImageInput | TokenInput | SeriesInput
+Output = Classes | TokenOutput | SeriesOutput
+
+
+class Problem(Record, frozen=True, kw_only=True):
+    """One user's problem: what comes in, what goes out, how many training samples there are."""
+
+    task: str
+    input: Input
+    output: Output
+    samples: Annotated[int, Meta(ge=0)] | None = None
+
+
+# -- models -----------------------------------------------------------------------------------
+
+
+class Facts(Record, frozen=True, kw_only=True):
+    """What a model costs at its reference problem, for one sample; made by `zoo profile`.
+
+    `macs`: multiply-accumulates of one forward pass. `activation_bytes`: what autograd keeps for
+    the backward pass. `largest_tensor_bytes`: the largest single output of an operation. Both by
+    precision. `buffers`: elements of the state dict that are not parameters.
+    """
+
+    parameters: int
+    macs: int
+    activation_bytes: dict[Precision, int] = {}
+    largest_tensor_bytes: dict[Precision, int] = {}
+    buffers: int = 0
+
+
+class ModelSpec(Record, frozen=True, kw_only=True):
+    """One architecture: how it is built, trained and described.
+
+    `builder` names a function `(problem, **options) -> nn.Module`, imported on use. `recipes`
+    maps a task, or `"*"`, to a recipe file in the plugin's package. `head` lists the prefixes of
+    parameters that may be newly initialised when weights for other classes are loaded.
+    `image_size` is set where the architecture takes only that one.
+    """
+
+    name: ModelName
+    family: str
+    tasks: tuple[str, ...]
+    builder: Object
+    options: dict[str, Any] = {}
+    recipes: dict[str, str] = {}
+    reference: Problem | None = None
+    facts: Facts | None = None
+    head: tuple[str, ...] = ()
+    image_size: Count | None = None
+    summary: str = ""
+    paper: str = ""
+    license: str = "Apache-2.0"
+
+    def _faults(self) -> Iterator[str]:
+        if not self.tasks:
+            yield "tasks: none given"
+        if self.reference and self.reference.task not in self.tasks:
+            yield f"reference: task {self.reference.task!r} is not among the model's tasks"
+        for task in self.recipes:
+            if task != "*" and task not in self.tasks:
+                yield f"recipes: task {task!r} is not among the model's tasks"
+
+
+class ImagePreprocess(Record, tag_field="kind", tag="image", frozen=True, kw_only=True):
+    """Pixels in 0..255 resized to `height` x `width`, scaled to 0..1, then `(x - mean) / std`."""
+
+    channels: Count
+    height: Count
+    width: Count
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[Positive, ...] = (1.0,)
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    crop_pct: Annotated[float, Meta(gt=0, le=1)] = 1.0
+
+
+class TextPreprocess(Record, tag_field="kind", tag="text", frozen=True, kw_only=True):
+    """Text to at most `length` tokens (and `target_length` for the text to produce)."""
+
+    tokenizer: str = "bytes"
+    length: Count
+    target_length: Count | None = None
+
+
+class SeriesPreprocess(Record, tag_field="kind", tag="series", frozen=True, kw_only=True):
+    """Series cut or zero-padded to `length`; `sample` standardises each series by itself."""
+
+    length: Count
+    channels: Count = 1
+    normalize: Literal["none", "sample", "train"] = "none"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[Positive, ...] = (1.0,)
+
+
+Preprocess = ImagePreprocess | TextPreprocess | SeriesPreprocess
+
+
+class WeightsSpec(Record, frozen=True, kw_only=True):
+    """One set of trained weights of one model: where it is, what it promises, who may use it.
+
+    `model` is a full name such as `cnn/lenet5`. `source` holds one URI or several, of which the
+    first that can be had is used. `receipt` says how the weights were trained; `golden` is a
+    short input and the output it must give.
+    """
+
+    tag: Tag
+    model: Reference
+    source: str | tuple[str, ...]
+    sha256: Sha256 | None = None
+    bytes: Count | None = None
+    problem: Problem | None = None
+    preprocess: Preprocess | None = None
+    labels: tuple[str, ...] = ()
+    metrics: dict[str, float] = {}
+    dataset: str = ""
+    license: str = ""
+    data_license: str = ""
+    receipt: dict[str, Any] = {}
+    golden: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The full name with its tag, such as `cnn/lenet5.digits`."""
+        return f"{self.model}.{self.tag}"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The URIs, in the order in which they are tried."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+
+# -- recipes ----------------------------------------------------------------------------------
+
+
+class Recipe(Record, frozen=True, kw_only=True):
+    """A flat set of training settings; a recipe file says only what differs from these.
+
+    `batch_size` is global, over all devices. `lr` holds at `lr_batch_size` samples a step and
+    follows the batch by `lr_scaling`. `steps`, when given, rules over `epochs`. `patience` is in epochs
+    without a better validation metric. `affine` is the maximal random (rotation in degrees,
+    shift as a share of the side, zoom as a share), drawn anew for each image. `options` are
+    passed to the model's builder. `eval_samples` limits how much of the validation split is looked
+    at after each epoch. `optimizer` is a name of timm's.
+    """
+
+    epochs: Count = 10
+    steps: Count | None = None
+    batch_size: Count = 64
+    eval_batch_size: Count = 256
+    eval_samples: Count | None = None
+    accumulate: Count = 1
+    lr: Positive = 1e-3
+    lr_batch_size: Count | None = None
+    lr_scaling: Literal["none", "linear", "sqrt"] = "none"
+    optimizer: str = "adamw"
+    momentum: Fraction = 0.9
+    betas: tuple[Fraction, Fraction] | None = None
+    weight_decay: NonNegative = 0.01
+    layer_decay: Annotated[float, Meta(gt=0, le=1)] | None = None
+    schedule: Literal["cosine", "linear", "step", "constant"] = "cosine"
+    warmup_epochs: NonNegative = 0.0
+    min_lr: NonNegative = 0.0
+    grad_clip: NonNegative = 0.0
+    label_smoothing: Fraction = 0.0
+    affine: tuple[NonNegative, Fraction, Fraction] | None = None
+    flip: bool = False
+    mixup: NonNegative = 0.0
+    cutmix: NonNegative = 0.0
+    ema_decay: Fraction = 0.0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: bool = False
+    channels_last: bool = False
+    image_size: Count | None = None
+    length: Count | None = None
+    normalize: Literal["none", "sample", "train"] = "sample"
+    patience: Count | None = None
+    seed: Annotated[int, Meta(ge=0)] = 0
+    options: dict[str, Any] = {}
+
+    def _faults(self) -> Iterator[str]:
+        if self.batch_size % self.accumulate:
+            yield f"accumulate = {self.accumulate}: does not divide batch_size = {self.batch_size}"
+        if self.warmup_epochs and not self.steps and self.warmup_epochs >= self.epochs:
+            yield f"warmup_epochs = {self.warmup_epochs:g}: not less than epochs = {self.epochs}"
+
+    @property
+    def scaled_lr(self) -> float:
+        """The learning rate at this batch size, by the rule the recipe names."""
+        ratio: float = self.batch_size / (self.lr_batch_size or self.batch_size)
+        return self.lr * {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[self.lr_scaling]
+
+
+# -- tasks, data, devices, evidence -----------------------------------------------------------
+
+
+class TaskSpec(Record, frozen=True, kw_only=True):
+    """A kind of problem; `implementation` names the `zoo.tasks.Task` that trains and judges it.
+
+    `unit` says how the primary metric is written: as a `fraction` or as a plain `number`.
+    """
+
+    name: str
+    implementation: Object
+    metric: str
+    maximize: bool = True
+    unit: Literal["fraction", "number"] = "fraction"
+    forward: str = ""
+    summary: str = ""
+
+
+class DatasetSpec(Record, frozen=True, kw_only=True):
+    """A data set usable as `--data NAME`; `loader` names a function `() -> zoo.data.Dataset`."""
+
+    name: ModelName
+    loader: Object
+    problem: Problem
+    summary: str = ""
+    license: str = ""
+    source: str = ""
+
+
+class DeviceSpec(Record, frozen=True, kw_only=True):
+    """A device that the recommender can plan for.
+
+    `peak_flops` by precision, in operations a second; `memory_bytes` and `bandwidth_bytes` (a
+    second) as the maker states them in `source`.
+    """
+
+    name: ModelName
+    kind: Literal["cuda", "cpu", "mps", "tpu", "rocm", "xpu"]
+    memory_bytes: Count | None = None
+    bandwidth_bytes: Count | None = None
+    peak_flops: dict[Precision, Positive] = {}
+    title: str = ""
+    source: str = ""
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """One measured result that the recommender may learn from.
+
+    `seconds` is the whole training on `device`, which handled `seen` samples of it;
+    `memory_bytes` its peak above an idle process.
+    """
+
+    model: Reference
+    problem: Problem
+    source: str
+    weights: str = ""
+    dataset: str = ""
+    score: float | None = None
+    spread: NonNegative | None = None
+    seeds: Count = 1
+    device: str = ""
+    precision: Precision = "fp32"
+    batch_size: Count | None = None
+    seen: Count | None = None
+    seconds: Positive | None = None
+    memory_bytes: Count | None = None
+
+
+class Estimate(Record, frozen=True, kw_only=True):
+    """A number that is not certain: an 80% interval, where it comes from and how it was made."""
+
+    value: float
+    low: float
+    high: float
+    source: str
+    method: str
+
+
+class Device(Record, frozen=True, kw_only=True):
+    """A device to plan for: `count` of `spec`, with the memory that is free on each."""
+
+    spec: DeviceSpec
+    count: Count = 1
+    free_bytes: Annotated[int, Meta(ge=0)] | None = None
+    cores: Count | None = None
+
+    @property
+    def title(self) -> str:
+        """The device as one would say it."""
+        name = self.spec.title or self.spec.name
+        return name if self.count == 1 else f"{self.count} x {name}"
+
+
+class Budget(Record, frozen=True, kw_only=True):
+    """What a training may cost: bytes of memory a device, seconds, parameters; and the licences allowed."""
+
+    memory_bytes: Count | None = None
+    seconds: Positive | None = None
+    parameters: Count | None = None
+    licenses: tuple[str, ...] = ()
+
+
+# -- names ------------------------------------------------------------------------------------
+
+_NAME = re.compile(r"^(?:(?P<plugin>[^/]+)/)?(?P<model>[^/.]+)(?:\.(?P<tag>[^/]+))?$")
+
+
+def split_name(name: str) -> tuple[str | None, str, str | None] | None:
+    """`[plugin/]model[.tag]` as its three parts, or None where `name` is no such thing."""
+    match = _NAME.match(name)
+    return (match["plugin"], match["model"], match["tag"]) if match else None

@@ -1,0 +1,1 @@
+"""What zoo can be asked to do: one module per task, described to the registry in `tasks.toml`."""

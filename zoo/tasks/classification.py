@@ -1,0 +1,175 @@
+"""Classification of images, texts and series: one task, three kinds of input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo.data.dataset import Columns, Dataset
+from zoo.data.splits import Batch, TensorSplit, batched
+from zoo.errors import DataError
+from zoo.specs import (
+    Classes,
+    ImageInput,
+    ImagePreprocess,
+    Input,
+    ModelSpec,
+    Preprocess,
+    Problem,
+    Recipe,
+    SeriesInput,
+    TextPreprocess,
+    TokenInput,
+)
+from zoo.tasks.base import Baseline, Prepared, Scores
+from zoo.tasks.images import augment_images, encode_images, fit_images, read_images
+from zoo.tasks.series import encode_series, fit_series, read_series
+from zoo.tasks.text import VOCAB_SIZE, check_tokenizer, encode_texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """How one kind of input is prepared."""
+
+    column: str
+    fit: Callable[[Dataset, ModelSpec, Recipe], Preprocess]
+    input: Callable[[Any], Input]
+    encode: Callable[[Columns, Any], Tensor]
+    read: Callable[[Sequence[str], Any], Columns]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """Which of K classes a sample belongs to: cross-entropy, accuracy."""
+
+    name: str
+    codec: Codec
+
+    def fit(self, dataset: Dataset, spec: ModelSpec, recipe: Recipe) -> Preprocess:
+        """As the kind of input wants it."""
+        return self.codec.fit(dataset, spec, recipe)
+
+    def problem(self, dataset: Dataset, preprocess: Preprocess) -> Problem:
+        """The data's classes, the preprocessed input's shape."""
+        return dataset.problem.replace(input=self.codec.input(preprocess))
+
+    def encode(
+        self, columns: Columns, preprocess: Preprocess, problem: Problem, *, training: bool
+    ) -> TensorSplit:
+        """`{column: inputs, "labels": int64 [N]}`; without labels where there are none."""
+        tensors = {self.codec.column: self.codec.encode(columns, preprocess)}
+        if "labels" in columns:
+            tensors["labels"] = torch.as_tensor(np.asarray(columns["labels"], dtype=np.int64))
+        return TensorSplit(tensors)
+
+    def augment(self, batch: Batch, recipe: Recipe, problem: Problem) -> Batch:
+        """Images are varied; texts and series stay as they are."""
+        if self.codec.column != "images" or not isinstance(problem.output, Classes):
+            return batch
+        return augment_images(batch, recipe, problem.output.count)
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """The one input."""
+        return (batch[self.codec.column],)
+
+    def loss(self, output: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
+        """Mean cross-entropy of `logits[B, K]`; labels are `[B]`, or `[B, K]` after mixing."""
+        return F.cross_entropy(output.float(), batch["labels"], label_smoothing=recipe.label_smoothing)
+
+    def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
+        """`accuracy` and `cross_entropy` (in nats)."""
+        labels = batch["labels"]
+        ones = torch.ones_like(labels, dtype=torch.float32)
+        return {
+            "accuracy": ((output.argmax(dim=1) == labels).float(), ones),
+            "cross_entropy": (F.cross_entropy(output.float(), labels, reduction="none"), ones),
+        }
+
+    def scale(self, dataset: Dataset) -> float:
+        """Nothing is measured against the training data."""
+        return 1.0
+
+    def baseline(self, prepared: Prepared, split: str) -> Baseline:
+        """Always the most frequent class of the training split."""
+        train = np.asarray(prepared.dataset.splits["train"]["labels"])
+        judged = np.asarray(prepared.dataset.splits[split]["labels"])
+        majority = int(np.bincount(train).argmax())
+        return Baseline(name="majority class", metrics={"accuracy": float((judged == majority).mean())})
+
+    def read(self, items: Sequence[str], preprocess: Preprocess, batch_size: int) -> Iterator[Batch]:
+        """Files or texts, as the kind of input wants it."""
+        for chunk in batched(items, batch_size):
+            yield {self.codec.column: self.codec.encode(self.codec.read(chunk, preprocess), preprocess)}
+
+    def predict(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        *,
+        labels: Sequence[str],
+        preprocess: Preprocess,
+        top: int = 3,
+        **options: Any,
+    ) -> list[dict[str, Any]]:
+        """The label, its probability, and the `top` most probable ones."""
+        probabilities = model(*self.inputs(batch)).float().softmax(dim=1)  # [B, K]
+        names = list(labels) or [str(number) for number in range(probabilities.shape[1])]
+        best = probabilities.topk(min(top, len(names)), dim=1)
+        rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        return [
+            {
+                "label": names[indices[0]],
+                "probability": values[0],
+                "top": {names[index]: value for value, index in zip(values, indices, strict=True)},
+            }
+            for values, indices in rows
+        ]
+
+
+def _image_input(preprocess: ImagePreprocess) -> ImageInput:
+    return ImageInput(channels=preprocess.channels, height=preprocess.height, width=preprocess.width)
+
+
+def fit_text(dataset: Dataset, spec: ModelSpec, recipe: Recipe) -> TextPreprocess:
+    """Bytes, as long as the data's samples, unless the recipe says otherwise."""
+    native = dataset.problem.input
+    if not isinstance(native, TokenInput):
+        raise DataError(f"data {dataset.name!r} holds no text")
+    return TextPreprocess(length=recipe.length or native.length)
+
+
+def _encode_text(columns: Columns, preprocess: TextPreprocess) -> Tensor:
+    check_tokenizer(preprocess)
+    return encode_texts(columns["text"], preprocess.length)  # type: ignore[arg-type]
+
+
+image_classification = Classification(
+    name="image-classification",
+    codec=Codec(column="images", fit=fit_images, input=_image_input, encode=encode_images, read=read_images),
+)
+text_classification = Classification(
+    name="text-classification",
+    codec=Codec(
+        column="tokens",
+        fit=fit_text,
+        input=lambda preprocess: TokenInput(vocab_size=VOCAB_SIZE, length=preprocess.length),
+        encode=_encode_text,
+        read=lambda items, preprocess: {"text": list(items)},
+    ),
+)
+series_classification = Classification(
+    name="series-classification",
+    codec=Codec(
+        column="series",
+        fit=lambda dataset, spec, recipe: fit_series(dataset, recipe),
+        input=lambda p: SeriesInput(channels=p.channels, length=p.length),
+        encode=lambda columns, preprocess: encode_series(np.asarray(columns["series"]), preprocess),
+        read=lambda items, preprocess: {"series": read_series(items, preprocess.channels)},
+    ),
+)

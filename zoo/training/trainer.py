@@ -1,0 +1,397 @@
+"""One training run from start to end: prepare, train, judge, keep the best, say what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+from safetensors.torch import load_file
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from zoo.build import build, build_with_weights
+from zoo.data.dataset import Dataset
+from zoo.errors import RunError, TrainingError
+from zoo.evaluate import means, score
+from zoo.registry import Model, Registry
+from zoo.runs import (
+    METRICS,
+    WEIGHTS,
+    Run,
+    RunRecord,
+    check_free,
+    create_folder,
+    versions,
+    write_card,
+    write_whole,
+)
+from zoo.specs import Recipe, TaskSpec, WeightsSpec
+from zoo.tasks.base import Prepared, Task, prepare
+from zoo.training.callbacks import Callback, Callbacks
+from zoo.training.checkpoints import load_checkpoint, memory_peak, save_checkpoint, save_weights
+from zoo.training.loop import Step, steps_per_epoch, total_steps, train_steps
+from zoo.training.optimizers import check_optimizer, make_optimizer, make_scheduler
+
+CHECKPOINT_SECONDS = 60.0
+EVALUATIONS = 10  # of a training that is bounded by steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The weights that a training starts from, fetched and checked."""
+
+    spec: WeightsSpec
+    path: Path
+
+
+@dataclass
+class Progress:
+    """What a run must remember besides tensors; all of it is in the checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+
+
+def train_model(
+    registry: Registry,
+    model: Model,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    output: Path,
+    options: Mapping[str, Any],
+    start: Start | None = None,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Run:
+    """Trains `model` on `dataset` into the new folder `output` and returns the finished run.
+
+    Everything that can be wrong with the settings is found before the folder is made. Raises
+    `ZooError`; interrupted from the keyboard it saves a checkpoint and raises `KeyboardInterrupt`.
+    """
+    check_free(output)
+    check_optimizer(recipe)
+    spec = registry.task(dataset.problem.task)
+    task: Task = registry.task_implementation(spec.name)
+    kept = start.spec.preprocess if start else None
+    prepared = prepare(task, dataset, kept or task.fit(dataset, model.spec, recipe))
+    options = {**recipe.options, **options}
+    torch.manual_seed(recipe.seed)
+    module = _build(registry, model, prepared, options, start)
+    accelerator = _accelerator(recipe, device)
+    create_folder(output)
+    record = RunRecord(
+        model=model.name,
+        options=options,
+        problem=prepared.problem,
+        preprocess=prepared.preprocess,
+        labels=dataset.labels,
+        recipe=recipe,
+        source=dataset.source,
+        data={"name": dataset.name, "fingerprint": dataset.fingerprint(), "license": dataset.license},
+        weights=start.spec.name if start else "",
+        device=describe_device(accelerator.device),
+        precision=accelerator.mixed_precision.replace("no", "fp32"),
+        versions=versions(),
+    )
+    run = Run(output, record).save(record)
+    return _Session(run, spec, task, prepared, module, accelerator, callbacks, registry).run()
+
+
+def resume_run(
+    registry: Registry,
+    run: Run,
+    dataset: Dataset,
+    *,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Run:
+    """Goes on with an unfinished run from its last checkpoint, exactly as if it had not stopped.
+
+    Raises `RunError` where the run is finished, or where the data is no longer the same.
+    """
+    record = run.record
+    if record.state == "finished":
+        raise RunError(f"{str(run.path)!r} is finished; train anew, or start from it: --weights {run.path}")
+    if dataset.fingerprint() != record.data["fingerprint"]:
+        raise RunError(f"{str(run.path)!r} cannot go on: data {dataset.name!r} has changed since it began")
+    model, _ = registry.model(record.model)
+    spec = registry.task(record.problem.task)
+    task: Task = registry.task_implementation(spec.name)
+    prepared = prepare(task, dataset, record.preprocess)
+    torch.manual_seed(record.recipe.seed)
+    module = build(registry, model, prepared.problem, record.options)
+    accelerator = _accelerator(record.recipe, device)
+    return _Session(run, spec, task, prepared, module, accelerator, callbacks, registry).run(resume=True)
+
+
+class _Session:
+    """One process's part of a run; `run` is the story, the rest its steps."""
+
+    def __init__(
+        self,
+        run: Run,
+        spec: TaskSpec,
+        task: Task,
+        prepared: Prepared,
+        module: nn.Module,
+        accelerator: Accelerator,
+        callbacks: Sequence[Callback],
+        registry: Registry,
+    ) -> None:
+        recipe = run.record.recipe
+        self._run, self._spec, self._task, self._prepared = run, spec, task, prepared
+        self._recipe, self._accelerator = recipe, accelerator
+        self._splits = {name: split.to(accelerator.device) for name, split in prepared.splits.items()}
+        self._scale = task.scale(prepared.dataset)
+        samples = len(prepared.splits["train"])
+        self._steps = total_steps(samples, recipe)
+        epoch_steps = steps_per_epoch(samples, recipe)
+        self._interval = max(1, self._steps // EVALUATIONS) if recipe.steps else epoch_steps
+        if recipe.channels_last:
+            module = module.to(memory_format=torch.channels_last)
+        self._module = module.to(accelerator.device)
+        if recipe.compile:
+            self._module.compile()
+        optimizer = make_optimizer(self._module, recipe)
+        self._scheduler = make_scheduler(optimizer, recipe, steps=self._steps, epoch_steps=epoch_steps)
+        self._model, self._optimizer = accelerator.prepare(self._module, optimizer)
+        self._average = ModelEmaV3(self._module, decay=recipe.ema_decay) if recipe.ema_decay else None
+        others = registry.call("zoo_callbacks", Callback, run=run)
+        self._callbacks = Callbacks([*callbacks, *others])
+        self._progress = Progress()
+        self._resident = psutil.Process().memory_info().rss
+
+    def run(self, *, resume: bool = False) -> Run:
+        """Trains to the end, judges the best weights on the test split, and writes both down."""
+        if resume:
+            self._restore()
+        self._run = self._save_record(state="running")
+        self._callbacks.start(self._run, self._steps, self._progress.step)
+        with self._checkpoint_on_interrupt():
+            self._train()
+            self._finish()
+        self._callbacks.end(self._run)
+        return self._run
+
+    def _train(self) -> None:
+        progress, clock = self._progress, time.perf_counter()
+        saved, losses = clock, []
+        for step in self._train_steps():
+            losses.append(step.loss)
+            progress.step = step.number
+            self._callbacks.step(step)
+            last = step.number == self._steps
+            due = last or step.number % self._interval == 0
+            now = time.perf_counter()
+            if due or now - saved > CHECKPOINT_SECONDS:
+                self._count_losses(losses, step)
+                losses.clear()
+                progress.seconds += now - clock
+                clock = now
+                stop = due and self._judge(step)
+                self._save_checkpoint()
+                saved = time.perf_counter()
+                if stop:
+                    break
+
+    def _train_steps(self) -> Iterator[Step]:
+        return train_steps(
+            self._model,
+            self._splits["train"],
+            self._task,
+            self._recipe,
+            problem=self._prepared.problem,
+            accelerator=self._accelerator,
+            optimizer=self._optimizer,
+            scheduler=self._scheduler,
+            average=self._average,
+            start=self._progress.step,
+        )
+
+    def _count_losses(self, losses: Sequence[Tensor], step: Step) -> None:
+        total = float(torch.stack(list(losses)).double().sum())
+        if not math.isfinite(total):
+            lr = self._recipe.lr / 3
+            raise TrainingError(
+                f"the loss is no longer a number (noticed at step {step.number}); the last checkpoint and "
+                f"the best weights are kept in {str(self._run.path)!r}; try: -o lr={lr:.1g} -o grad_clip=1"
+            )
+        self._progress.loss_sum += total
+        self._progress.loss_count += len(losses)
+
+    def _judge(self, step: Step) -> bool:
+        """Evaluates, keeps the weights where they are the best so far; whether to stop early."""
+        progress = self._progress
+        started = time.perf_counter()
+        found = self._evaluate("validation", self._trained, self._recipe.eval_samples)
+        progress.seconds += time.perf_counter() - started
+        row = {
+            "step": step.number,
+            "epoch": step.epoch + 1,
+            "seconds": round(progress.seconds, 3),
+            "loss": progress.loss_sum / progress.loss_count,
+            "lr": step.lr,
+            "validation": found,
+        }
+        progress.loss_sum, progress.loss_count = 0.0, 0
+        self._append(row)
+        value = found[self._spec.metric]
+        better = progress.best is None or (
+            value > progress.best if self._spec.maximize else value < progress.best
+        )
+        if better:
+            progress.best, progress.best_step, progress.stale = value, step.number, 0
+            record = self._run.record.replace(best={"step": step.number, **found})
+            save_weights(self._run.path / WEIGHTS, self._trained, record.receipt())
+            self._run = self._run.save(record)
+        else:
+            progress.stale += 1
+        self._callbacks.epoch(row)
+        return self._recipe.patience is not None and progress.stale >= self._recipe.patience
+
+    def _finish(self) -> None:
+        """The best weights judged on the test split, a baseline beside them, and the model card."""
+        best = self._module
+        best.load_state_dict(load_file(self._run.path / WEIGHTS), strict=False)
+        metrics = self._evaluate("test", best, None)
+        baseline = self._task.baseline(self._prepared, "test")
+        self._run = self._save_record(
+            state="finished",
+            metrics=metrics,
+            baseline={"name": baseline.name, "metrics": dict(baseline.metrics)},
+        )
+        write_card(self._run, self._spec)
+
+    def _evaluate(self, split: str, model: nn.Module, limit: int | None) -> dict[str, float]:
+        with self._accelerator.autocast():
+            found = score(
+                model,
+                self._splits[split],
+                self._task,
+                scale=self._scale,
+                device=self._accelerator.device,
+                batch_size=self._recipe.eval_batch_size,
+                limit=limit,
+            )
+        return means(found)
+
+    @property
+    def _trained(self) -> nn.Module:
+        """The weights that count: the running average where there is one."""
+        return self._average.module if self._average is not None else self._module
+
+    # -- what is kept --
+
+    @contextlib.contextmanager
+    def _checkpoint_on_interrupt(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._save_checkpoint()
+            self._run = self._save_record(state="interrupted")
+            self._callbacks.end(self._run)
+            raise
+        except BaseException:
+            self._callbacks.end(self._run)
+            raise
+
+    @property
+    def _modules(self) -> dict[str, nn.Module]:
+        modules = {"model": self._module}
+        if self._average is not None:
+            modules["average"] = self._average.module
+        return modules
+
+    def _save_checkpoint(self) -> None:
+        folder = self._run.path / "last"
+        save_checkpoint(
+            folder, modules=self._modules, optimizer=self._optimizer, state=dict(vars(self._progress))
+        )
+
+    def _restore(self) -> None:
+        folder = self._run.path / "last"
+        if not folder.exists():  # stopped before its first checkpoint: it begins anew
+            write_whole(self._run.path / METRICS, b"")
+            return
+        state = load_checkpoint(folder, modules=self._modules, optimizer=self._optimizer)
+        self._progress = Progress(**state)
+        rows = [row for row in self._run.history if row["step"] <= self._progress.step]
+        write_whole(self._run.path / METRICS, b"".join(map(_line, rows)))
+
+    def _append(self, row: dict[str, Any]) -> None:
+        try:
+            with (self._run.path / METRICS).open("ab") as file:
+                file.write(_line(row))
+        except OSError as error:
+            raise RunError(f"{str(self._run.path / METRICS)!r} cannot be written: {error.strerror}") from None
+
+    def _save_record(self, **changes: Any) -> Run:
+        peak = memory_peak(self._resident)
+        return self._run.save(
+            self._run.record.replace(
+                steps=self._progress.step,
+                seconds=round(self._progress.seconds, 3),
+                peak_memory_bytes=peak,
+                **changes,
+            )
+        )
+
+
+def _build(
+    registry: Registry, model: Model, prepared: Prepared, options: Mapping[str, Any], start: Start | None
+) -> nn.Module:
+    if start is None:
+        return build(registry, model, prepared.problem, options)
+    module, _ = build_with_weights(
+        registry,
+        model,
+        prepared.problem,
+        options,
+        path=start.path,
+        source=start.spec.name,
+        trained=start.spec.problem,
+    )
+    return module
+
+
+def _accelerator(recipe: Recipe, device: str) -> Accelerator:
+    """Accelerate's view of the device; `auto` precision is bf16 where a GPU has it, else fp32."""
+    if device not in ("auto", "cpu", "cuda", "mps"):
+        raise TrainingError(f"device {device!r} cannot be trained on; known: auto, cpu, cuda, mps")
+    if device in ("cuda", "mps") and not getattr(torch, device).is_available():
+        raise TrainingError(f"device {device!r} is not available here; leave --device out, or use cpu")
+    precision: str = recipe.precision
+    if precision == "auto":
+        bf16 = device != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        precision = "bf16" if bf16 else "fp32"
+    # accelerate keeps one state for the process; a second run may ask for another precision or device
+    AcceleratorState._reset_state()
+    PartialState._reset_state()
+    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device == "cpu")
+
+
+def describe_device(device: torch.device) -> str:
+    """The device by the name of its maker, or the CPU with the threads it may use."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({torch.get_num_threads()} threads)"
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(row) + b"\n"
