@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from zoo.hookspecs import hookimpl
     from zoo.manifests import read_datasets, read_devices, read_evidence, read_models, read_weights
-    from zoo.recommend import Recommendation
+    from zoo.recommender import Recommendation
     from zoo.registry import Registry, installed
     from zoo.runs import Run
     from zoo.specs import (
@@ -61,7 +61,7 @@ _HOMES = {
     "ZooError",
     "zoo.hookspecs": "hookimpl",
     "zoo.manifests": "read_datasets read_devices read_evidence read_models read_weights",
-    "zoo.recommend": "Recommendation",
+    "zoo.recommender": "Recommendation",
     "zoo.registry": "Registry installed",
     "zoo.runs": "Run",
     "zoo.specs": "Budget Classes DatasetSpec Device DeviceSpec Estimate Evidence Facts ImageInput "

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo.data.dataset import Dataset
-    from zoo.evaluate import Evaluation
-    from zoo.recommend import Recommendation
+    from zoo.evaluation import Evaluation
+    from zoo.recommender import Recommendation
     from zoo.training import Callback
 
 RUNS = Path("runs")
@@ -45,21 +45,32 @@ def recommend(
     data: str | Dataset | None = None,
     device: str | Device = "auto",
     budget: Budget | None = None,
+    data_name: str = "",
     **options: Any,
 ) -> Recommendation:
-    """The models that suit a problem, best first: see `zoo.recommend.recommend` for the options.
+    """The models that suit a problem, best first: see `zoo.recommender.recommend` for the options.
 
-    Give the `problem`, or `data` of which it is read. Raises `ZooError` for nonsense.
+    Give the `problem`, or `data` of which it is read; `data_name` is what the commands to run name.
+    Raises `ZooError` for nonsense.
     """
-    from zoo.recommend import find_device, rank
+    from zoo import recommender
 
     registry = installed()
     if (problem is None) == (data is None):
         raise SpecError("recommend", ["give either a problem or data"])
-    if problem is None:
-        problem = problem_of(registry, data) if isinstance(data, str) else data.problem  # type: ignore[union-attr]
-    place = find_device(registry, device) if isinstance(device, str) else device
-    return rank(registry, problem, place, budget or Budget(), **options)
+    if isinstance(data, str):
+        problem, name = problem_of(registry, data), data
+    elif data is not None:
+        problem, name = data.problem, data.source
+    place = recommender.find_device(registry, device) if isinstance(device, str) else device
+    return recommender.recommend(
+        registry,
+        problem,  # type: ignore[arg-type]
+        place,
+        budget or Budget(),
+        data=data_name or (name if data is not None else "DATA"),
+        **options,
+    )
 
 
 def problem_of(registry: Registry, data: str) -> Problem:
@@ -205,7 +216,7 @@ def evaluate(
     import torch
 
     from zoo.data.load import load_dataset, match_labels
-    from zoo.evaluate import Evaluation, intervals, score
+    from zoo.evaluation import Evaluation, intervals, score
     from zoo.tasks.base import prepare
 
     registry = installed()

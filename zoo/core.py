@@ -22,10 +22,10 @@ def zoo_datasets() -> list[DatasetSpec]:
 @hookimpl
 def zoo_devices() -> list[DeviceSpec]:
     """The device table."""
-    return read_devices("zoo", "recommend/devices.toml")
+    return read_devices("zoo", "recommender/devices.toml")
 
 
 @hookimpl
 def zoo_evidence() -> list[Evidence]:
     """What was measured with the zoo's own models on the embedded samples."""
-    return read_evidence("zoo", "recommend/evidence.json")
+    return read_evidence("zoo", "recommender/evidence.json")

@@ -14,7 +14,7 @@ from zoo.units import format_bytes
 @json_option
 def devices(as_json: bool) -> None:
     """List the devices that can be planned for, and the one that is here."""
-    from zoo.recommend import find_device
+    from zoo.recommender import find_device
 
     registry = installed()
     here = find_device(registry, "auto")

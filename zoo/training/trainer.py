@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from zoo.build import build, build_with_weights
 from zoo.data.dataset import Dataset
 from zoo.errors import RunError, TrainingError
-from zoo.evaluate import means, score
+from zoo.evaluation import means, score
 from zoo.registry import Model, Registry
 from zoo.runs import (
     METRICS,
@@ -378,7 +378,11 @@ def _accelerator(recipe: Recipe, device: str) -> Accelerator:
         raise TrainingError(f"device {device!r} is not available here; leave --device out, or use cpu")
     precision: str = recipe.precision
     if precision == "auto":
-        bf16 = device != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        bf16 = (
+            device != "cpu"
+            and torch.cuda.is_available()
+            and torch.cuda.is_bf16_supported(including_emulation=False)
+        )
         precision = "bf16" if bf16 else "fp32"
     # accelerate keeps one state for the process; a second run may ask for another precision or device
     AcceleratorState._reset_state()

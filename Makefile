@@ -1,0 +1,42 @@
+# Everything a developer does. Each target does its own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := . plugins/cnn plugins/lstm plugins/transformer plugins/timm weights
+EDITABLE := $(foreach package,$(PACKAGES),-e $(package))
+READY := $(VENV)/ready
+DEMO := runs/demo
+
+.PHONY: setup demo test check lint bench weights clean
+
+setup: $(READY)
+
+$(READY): constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml) weights/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(EDITABLE) --group dev
+	touch $@
+
+demo: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+test: setup
+	$(BIN)/python -m pytest -q -m "not slow and not gpu" -n 2
+
+check: setup lint
+	$(BIN)/python -m pytest -q -m "not gpu" -n 2
+	$(BIN)/python benchmarks/startup.py --smoke
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python benchmarks/startup.py
+
+weights: setup
+	$(BIN)/python weights/build.py
+
+clean:
+	rm -rf $(VENV) runs dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,340 @@
+"""What a training costs: the peak of its memory and its seconds, each with how sure that is.
+
+Memory is a sum of parts, of which all but two follow from the facts. Time is the work of a step by a
+roofline that adds up: operations at a share of the device's peak, and the traffic of the activations
+at its bandwidth. The coefficients were fitted on public tables and on trainings of the zoo's own
+models; each says on which. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+
+import msgspec
+
+from zoo.recommender.calibration import Calibration
+from zoo.recommender.facts import Load
+from zoo.specs import Budget, Device, Estimate, Recipe, convert
+
+FP32 = 4
+GPUS = ("cuda", "rocm", "tpu", "xpu")
+Z80, Z95 = 1.2816, 1.6449  # half of an 80% interval, and a bound that holds in 95 of 100, in deviations
+TRAIN_SHARE, VALIDATION_SHARE = 0.70, 0.15  # where data has no splits of its own
+EVALUATIONS = 10  # of a training that is bounded by steps
+
+# -- memory --
+MOMENTS: Mapping[str, float] = {  # fp32 values that an optimizer keeps for each parameter
+    "sgd": 1, "sgdw": 1, "sgdp": 1, "momentum": 1, "nesterov": 1, "lion": 1, "lars": 1, "muon": 1,
+    "adagrad": 1, "rmsprop": 2, "rmsproptf": 2, "adam": 2, "adamw": 2, "nadam": 2, "nadamw": 2,
+    "radam": 2, "adamp": 2, "lamb": 2, "adadelta": 2, "adopt": 2, "adafactor": 0.1, "adafactorbv": 0.6,
+    "adan": 4,
+}  # fmt: skip
+# a process before its first step: on a GPU its context, on a CPU the libraries and what they set aside
+CONTEXT_BYTES = {"cuda": 450e6, "rocm": 600e6, "mps": 500e6, "cpu": 1050e6}
+USABLE_SHARE = {"cpu": 0.9, "mps": 0.75}  # of the memory that the maker states
+USABLE_SHARE_GPU = 15 / 16  # error correction of GDDR memory takes a sixteenth, the driver some more
+OVERHEAD = 1.05  # what the allocator cannot use
+MEMORY_SD = {"cpu": 0.15}
+MEMORY_SD_GPU = 0.09
+EVALUATED = 2.5  # largest tensors at once where nothing is kept: input and output of an operation, and some
+EVEN_GRADIENT_SHARE = 0.25  # gradients at the peak, where activations go at the pace gradients come
+
+
+class Speed(msgspec.Struct, frozen=True, gc=False):
+    """How a kind of device relates to its datasheet.
+
+    `compute`: the share of its peak that convolutions and matrix products reach. `traffic`: how
+    often each byte kept for the backward pass crosses the memory bus in a training step.
+    `step_seconds`: what a step costs beyond its work. `sd`: of the logarithm of the seconds.
+    """
+
+    compute: float
+    traffic: float
+    step_seconds: float
+    startup_seconds: float
+    sd: float
+    source: str
+
+
+_TIMM = "fitted on timm's RTX 3090 training table (159 traced models, median error 12%)"
+SPEEDS: Mapping[str, Speed] = {
+    "cuda": Speed(0.68, 14.0, 0.015, 10.0, 0.24, _TIMM),
+    "rocm": Speed(0.45, 14.0, 0.020, 12.0, 0.45, f"{_TIMM}, carried over to AMD by judgement"),
+    "xpu": Speed(0.45, 14.0, 0.020, 12.0, 0.50, f"{_TIMM}, carried over to Intel by judgement"),
+    "tpu": Speed(0.40, 14.0, 0.020, 60.0, 0.60, f"{_TIMM}, carried over to TPUs by judgement"),
+    "mps": Speed(0.50, 14.0, 0.010, 8.0, 0.50, f"{_TIMM}, carried over to Apple's GPUs by judgement"),
+    "cpu": Speed(0.55, 20.0, 0.003, 6.0, 0.45, "fitted on 18 trainings on one core of a server"),
+}
+CORE_BANDWIDTH, CHIP_BANDWIDTH = 10e9, 45e9  # bytes a second, where a CPU's is not known
+OPTIMIZER_BYTES = 28  # moved for each parameter in a step of AdamW
+PASSES = 3.5  # a training step over a forward pass, in time
+SAVE_BANDWIDTH = 0.5e9  # bytes a second of a checkpoint written
+PARALLEL = 0.92  # of the devices' joint speed
+COMPILE_SECONDS = 45.0
+CALIBRATED = 0.6  # of the deviation, once the device was timed
+
+
+class Cost(msgspec.Struct, frozen=True, gc=False):
+    """A positive quantity that is not certain: its median and the deviation of its logarithm."""
+
+    value: float
+    sd: float
+
+    def bound(self, deviations: float) -> float:
+        """The value that many standard deviations above the median, or below."""
+        return self.value * math.exp(deviations * self.sd)
+
+    @property
+    def upper(self) -> float:
+        """What is not exceeded in 95 of 100 trainings."""
+        return self.bound(Z95)
+
+    def estimate(self, source: str, method: str) -> Estimate:
+        """As a record with an 80% interval."""
+        return make_estimate(self.value, self.bound(-Z80), self.bound(Z80), source, method)
+
+
+def make_estimate(value: float, low: float, high: float, source: str, method: str) -> Estimate:
+    """An `Estimate` of figures that claim no more than three digits."""
+    rounded = {"value": round3(value), "low": round3(low), "high": round3(high)}
+    return convert({**rounded, "source": source, "method": method}, Estimate, where="estimate")
+
+
+def round3(value: float) -> float:
+    """Three significant digits."""
+    return float(f"{value:.3g}")
+
+
+class Plan:
+    """One recipe on one device: what any model's training costs under it.
+
+    What does not depend on the model is worked out once, since thousands are asked about.
+    """
+
+    def __init__(self, recipe: Recipe, device: Device, calibration: Calibration | None = None) -> None:
+        self.recipe, self.device, self.calibration = recipe, device, calibration
+        self.precision = precision_of(recipe, device)
+        self.batch = max(1, math.ceil(recipe.batch_size / (recipe.accumulate * device.count)))
+        self._gpu = device.spec.kind in GPUS
+        self._context = CONTEXT_BYTES.get(device.spec.kind, CONTEXT_BYTES["cuda"])
+        self._moments = _moments(recipe.optimizer)
+        self._sd = MEMORY_SD.get(device.spec.kind, MEMORY_SD_GPU)
+        self._pieces: dict[int, Plan] = {}
+
+    def in_pieces(self, pieces: int) -> Plan:
+        """The same training with each batch in so many pieces, whose gradients are accumulated.
+
+        Evaluation, which has larger batches, gets by with as much less.
+        """
+        if pieces not in self._pieces:
+            judged = max(1, self.recipe.eval_batch_size * self.recipe.accumulate // pieces)
+            recipe = self.recipe.replace(accumulate=pieces, eval_batch_size=judged)
+            self._pieces[pieces] = Plan(recipe, self.device, self.calibration)
+        return self._pieces[pieces]
+
+    # -- memory --
+
+    def memory(self, load: Load) -> Cost:
+        """The peak of memory on each device, in bytes."""
+        certain = self._context + self._data_bytes(load)
+        activations, gradients, other = self._peak(load)
+        total = certain + OVERHEAD * (self._resident(load) + activations + gradients + other)
+        return Cost(total, math.hypot(self._sd, load.doubt * activations / total))
+
+    def memory_parts(self, load: Load) -> dict[str, float]:
+        """The bytes of each thing that is in memory when most is, without the allocator's overhead."""
+        activations, gradients, other = self._peak(load)
+        return {
+            "process": self._context,
+            "data": self._data_bytes(load),
+            "weights and optimizer": self._resident(load),
+            "gradients": gradients,
+            "activations": activations,
+            "temporaries": other,
+        }
+
+    def _data_bytes(self, load: Load) -> float:
+        return (load.samples or 0) * load.data_bytes / TRAIN_SHARE
+
+    def _resident(self, load: Load) -> float:
+        """Weights, their running average, the optimizer's state, and what several devices exchange."""
+        weights = load.parameters + load.facts.buffers
+        copies = 2 if self.recipe.ema_decay else 1
+        exchanged = load.parameters if self.device.count > 1 else 0
+        return FP32 * (copies * weights + self._moments * load.parameters + exchanged)
+
+    def _peak(self, load: Load) -> tuple[float, float, float]:
+        """Activations, gradients and temporaries when they are most together: in a step or an evaluation."""
+        precision, gradients = self.precision, float(FP32 * load.parameters)
+        largest, outputs = load.largest_bytes(precision), FP32 * load.outputs
+        # as the backward pass begins: whatever it needs, and such gradients as are there by then
+        activations = self.batch * (load.activation_bytes(precision) + outputs)
+        temporaries = self.batch * 2 * (largest + outputs + load.data_bytes)
+        if precision != "fp32":
+            temporaries += 2.0 * load.parameters  # the weights once more, cast
+        share = EVEN_GRADIENT_SHARE if load.even and self.recipe.accumulate == 1 else 1.0
+        training = activations, share * gradients, temporaries
+        # the optimizer works on all parameters at once on a GPU, and so needs room for all results
+        update = 0.0, gradients, gradients if self._gpu else 0.0
+        evaluation = (
+            0.0,
+            0.0,
+            self.recipe.eval_batch_size * (EVALUATED * (largest + outputs) + load.data_bytes),
+        )
+        return max(training, update, evaluation, key=sum)
+
+    # -- time --
+
+    def seconds(self, load: Load) -> Cost | None:
+        """The seconds of a whole training; None where the device's speed or the steps are not known."""
+        counts, pace = self.count_steps(load.samples), self._pace
+        if counts is None or pace is None:
+            return None
+        (steps, evaluations), recipe = counts, self.recipe
+        kept = load.activation_bytes(self.precision)
+        sample = 6 * load.macs * pace.per_operation + kept * pace.per_byte
+        update = OPTIMIZER_BYTES * load.parameters / pace.bandwidth
+        batch = min(recipe.batch_size, load.samples or recipe.batch_size)
+        step = recipe.accumulate * pace.step_seconds + update + batch * sample / pace.at_once
+        judged = (load.samples or batch * steps) * VALIDATION_SHARE / TRAIN_SHARE
+        if recipe.eval_samples is not None:
+            judged = min(judged, recipe.eval_samples)
+        saved = FP32 * load.parameters * (2 + self._moments) / SAVE_BANDWIDTH
+        judging = (evaluations + 1) * (judged * sample / PASSES + saved)
+        return Cost(pace.startup + steps * step + judging, math.hypot(pace.sd, load.doubt))
+
+    def count_steps(self, samples: int | None) -> tuple[int, int] | None:
+        """Optimizer steps and evaluations of a training; None where only the samples could tell."""
+        recipe = self.recipe
+        if recipe.steps is not None:
+            return recipe.steps, EVALUATIONS
+        if samples is None:
+            return None
+        return recipe.epochs * max(1, samples // recipe.batch_size), recipe.epochs
+
+    @cached_property
+    def _pace(self) -> _Pace | None:
+        """How fast the device is, by its datasheet or as it was timed; None where nothing tells."""
+        speed, precision, calibration = SPEEDS[self.device.spec.kind], self.precision, self.calibration
+        flops: Mapping[str, float] = self.device.spec.peak_flops  # type: ignore[assignment]  # keyed by precision
+        timed: Mapping[str, float] = calibration.flops if calibration else {}  # type: ignore[assignment]
+        peak = flops.get(precision, flops.get("fp32"))  # what a device lacks, it does in fp32
+        bandwidth = _bandwidth(self.device)
+        operation, byte, sd = 0.0, speed.traffic / bandwidth, speed.sd
+        if peak is not None:
+            operation = 1 / (speed.compute * peak)
+        elif precision not in timed:
+            return None
+        if precision in timed:
+            assert calibration is not None
+            if peak is not None and calibration.intensity is not None:
+                foreseen = (
+                    operation + byte / calibration.intensity
+                )  # seconds for an operation of that training
+                factor = 1 / (timed[precision] * foreseen)
+                operation, byte, sd = factor * operation, factor * byte, CALIBRATED * sd
+            else:
+                operation, byte = 1 / timed[precision], 0.0
+        return _Pace(
+            per_operation=operation,
+            per_byte=byte,
+            bandwidth=bandwidth,
+            step_seconds=calibration.step_seconds if calibration else speed.step_seconds,
+            startup=speed.startup_seconds + (COMPILE_SECONDS if self.recipe.compile else 0.0),
+            at_once=self.device.count * PARALLEL if self.device.count > 1 else 1.0,
+            sd=sd,
+        )
+
+    # -- estimates --
+
+    def estimate_memory(self, load: Load) -> Estimate:
+        """The peak of memory on each device, in bytes, as an 80% interval."""
+        parts = ", ".join(f"{name} {amount / 1e9:.2f}" for name, amount in self.memory_parts(load).items())
+        method = (
+            f"the sum, in GB, of {parts}; {OVERHEAD - 1:.0%} for the allocator; "
+            f"{self.precision}, {self.batch} samples at once on each device"
+        )
+        return self.memory(load).estimate("the model's traced facts and the recipe", method)
+
+    def estimate_seconds(self, load: Load) -> Estimate | None:
+        """The seconds of a whole training, as an 80% interval; None where they cannot be told."""
+        cost, counts = self.seconds(load), self.count_steps(load.samples)
+        if cost is None or counts is None:
+            return None
+        spec, speed, calibration = self.device.spec, SPEEDS[self.device.spec.kind], self.calibration
+        if calibration is not None and self.precision in calibration.flops:
+            source = f"calibrated on this machine {calibration.measured}".strip()
+            rate = "as fast as was timed"
+        else:
+            source = f"{spec.source or self.device.title}; {speed.source}"
+            rate = (
+                f"{speed.compute:.0%} of the {self.precision} peak of a {spec.kind} device, and its memory "
+                f"bandwidth for {speed.traffic:g} times the activations"
+            )
+        steps = f"{counts[0]:,} steps of {self.recipe.batch_size} samples"
+        return cost.estimate(source, f"{steps}; 6 x {load.macs:.3g} MACs a sample at {rate}")
+
+
+class _Pace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Seconds for an operation, a byte kept for the backward pass, a step and the start."""
+
+    per_operation: float
+    per_byte: float
+    bandwidth: float
+    step_seconds: float
+    startup: float
+    at_once: float
+    sd: float
+
+
+def estimate_memory(load: Load, recipe: Recipe, device: Device) -> Estimate:
+    """The peak of a training's memory on each device, in bytes, as an 80% interval.
+
+    `load` is what `load_at` makes of a model's facts for the user's problem. A process's own memory is
+    counted, such as a CUDA context.
+    """
+    return Plan(recipe, device).estimate_memory(load)
+
+
+def estimate_seconds(
+    load: Load, recipe: Recipe, device: Device, calibration: Calibration | None = None
+) -> Estimate | None:
+    """The seconds of a whole training from start to end, as an 80% interval.
+
+    None where the device's speed is not known, or where the recipe counts epochs and the number of
+    samples is not given.
+    """
+    return Plan(recipe, device, calibration).estimate_seconds(load)
+
+
+def available_memory(device: Device, budget: Budget) -> float | None:
+    """Bytes that a training may take on each device: the budget's, else what is free, else usable."""
+    if budget.memory_bytes is not None:
+        return budget.memory_bytes
+    if device.free_bytes is not None:
+        return device.free_bytes
+    if device.spec.memory_bytes is None:
+        return None
+    return device.spec.memory_bytes * USABLE_SHARE.get(device.spec.kind, USABLE_SHARE_GPU)
+
+
+def precision_of(recipe: Recipe, device: Device) -> str:
+    """The precision that a recipe comes to: `auto` is bf16 where a GPU computes in it, else fp32."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    return "bf16" if device.spec.kind in GPUS and "bf16" in device.spec.peak_flops else "fp32"
+
+
+def _moments(optimizer: str) -> float:
+    name = optimizer.lower().removeprefix("lookahead_")
+    return MOMENTS.get(name, 2) + (name != optimizer.lower())
+
+
+def _bandwidth(device: Device) -> float:
+    if device.spec.bandwidth_bytes is not None:
+        return device.spec.bandwidth_bytes
+    if device.spec.kind == "cpu":
+        return min(CHIP_BANDWIDTH, CORE_BANDWIDTH * (device.cores or 1))
+    return CHIP_BANDWIDTH

@@ -1,0 +1,146 @@
+"""A model's traced facts, carried over from its reference problem to the user's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from zoo.specs import (
+    Classes,
+    Facts,
+    ImageInput,
+    Input,
+    ModelSpec,
+    Output,
+    Precision,
+    Problem,
+    Recipe,
+    SeriesOutput,
+    TokenInput,
+    TokenOutput,
+    WeightsSpec,
+)
+
+NUMBER_BYTES = {"image": 4, "tokens": 8, "series": 4}  # of one prepared value: fp32 or int64
+DOUBT = 0.04, 0.10  # of carrying over at all, and for each factor e between the sizes
+
+
+class Shape(msgspec.Struct, frozen=True, gc=False):
+    """How large a sample is for a model: its channels, and its pixels or steps."""
+
+    kind: str
+    channels: int
+    size: int
+
+
+class Load(msgspec.Struct, frozen=True, gc=False):
+    """What one sample costs a model at the user's problem, and what comes with it.
+
+    `facts` hold at the model's reference; what they say of activations is to be taken `ratio` times.
+    `macs` are those of a forward pass at the problem. `data_bytes` are those of one prepared sample,
+    `outputs` its number of predicted values. `doubt` is the standard deviation of the logarithm that
+    carrying the facts over adds. `even` says that the parameters are spread evenly over the depth,
+    as in a transformer.
+    """
+
+    facts: Facts
+    ratio: float
+    macs: float
+    data_bytes: int
+    outputs: int
+    samples: int | None
+    doubt: float
+    even: bool
+
+    @property
+    def parameters(self) -> int:
+        """As traced; other classes or channels change few of them."""
+        return self.facts.parameters
+
+    def activation_bytes(self, precision: str) -> float:
+        """What a sample leaves for the backward pass."""
+        return self.ratio * _at(self.facts.activation_bytes, precision)
+
+    def largest_bytes(self, precision: str) -> float:
+        """A sample's largest tensor."""
+        return self.ratio * _at(self.facts.largest_tensor_bytes, precision)
+
+
+def shape_of(input: Input, output: Output) -> Shape:
+    """The shape of a sample; where tokens are written, those count too."""
+    if (
+        type(input) is ImageInput
+    ):  # what records are is asked a thousand times, and isinstance is slow on them
+        return Shape("image", input.channels, input.height * input.width)
+    if type(input) is TokenInput:
+        written = output.length if type(output) is TokenOutput else 0
+        return Shape("tokens", 1, input.length + written)
+    return Shape("series", input.channels, input.length)  # type: ignore[union-attr]  # the one that is left
+
+
+def shape_seen(
+    spec: ModelSpec, problem: Problem, recipe: Recipe, weights: WeightsSpec | None = None
+) -> Shape:
+    """The shape that the model is trained at: the weights' own, else the recipe's, else the data's."""
+    if weights is not None and weights.problem is not None:
+        return shape_of(weights.problem.input, problem.output)
+    shape = shape_of(problem.input, problem.output)
+    if shape.kind == "image":
+        side = spec.image_size or recipe.image_size
+        return Shape("image", shape.channels, side * side) if side else shape
+    if recipe.length is None:
+        return shape
+    more = recipe.length - problem.input.length  # type: ignore[union-attr]  # images have been dealt with
+    return Shape(shape.kind, shape.channels, shape.size + more)
+
+
+def load_at(spec: ModelSpec, problem: Problem, shape: Shape) -> Load | None:
+    """The model's costs for samples of that shape; None where its facts were never traced.
+
+    Multiply-accumulates and activations follow the pixels or steps, attention's share of a
+    transformer their square. Channels and classes change the first and last layer alone, which is
+    passed over.
+    """
+    facts, reference = spec.facts, spec.reference
+    if facts is None or reference is None:
+        return None
+    before = shape_of(reference.input, reference.output)
+    ratio = shape.size / before.size
+    even = spec.family == "transformer"
+    squared = _attention_macs(facts, before) if even else 0.0
+    return Load(
+        facts=facts,
+        ratio=ratio,
+        macs=(facts.macs - squared) * ratio + squared * ratio * ratio,
+        data_bytes=NUMBER_BYTES[shape.kind] * shape.channels * shape.size,
+        outputs=_outputs(problem.output),
+        samples=problem.samples,
+        doubt=0.0 if ratio == 1 else DOUBT[0] + DOUBT[1] * abs(math.log(ratio)),
+        even=even,
+    )
+
+
+def _attention_macs(facts: Facts, shape: Shape) -> float:
+    """What is left of a transformer's work once each parameter has been used once a step.
+
+    An image's steps are its patches, whose number is not known; there, attention is a few per cent.
+    """
+    return 0.0 if shape.kind == "image" else float(max(0, facts.macs - shape.size * facts.parameters))
+
+
+def _outputs(output: Output) -> int:
+    if type(output) is Classes:
+        return output.count
+    if type(output) is SeriesOutput:
+        return output.length * output.channels
+    return output.length * output.vocab_size  # type: ignore[union-attr]  # the one that is left
+
+
+def _at(table: Mapping[Precision, int], precision: str) -> int:
+    """The figure of a precision; the two halves are alike, and fp32 is an upper bound of both."""
+    if precision in table:
+        return table[precision]  # type: ignore[index]  # it is one of the keys
+    half = table.get("bf16", table.get("fp16")) if precision != "fp32" else None
+    return table.get("fp32", 0) if half is None else half

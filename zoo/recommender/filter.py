@@ -1,0 +1,204 @@
+"""What may be recommended at all: what fits the device, the time, the licences asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from zoo.errors import PluginError
+from zoo.recipes import plugin_recipe
+from zoo.recommender.answer import Rejection
+from zoo.recommender.calibration import Calibration
+from zoo.recommender.cost import Cost, Plan, available_memory, round3
+from zoo.recommender.facts import Load, Shape, load_at, shape_seen
+from zoo.recommender.local import LocalFiles
+from zoo.recommender.score import Prediction, ScoreModel
+from zoo.registry import Model
+from zoo.specs import Budget, Device, ImageInput, Problem, TokenInput, WeightsSpec
+
+SMALLEST_PIECE = 4  # samples: a batch is cut no smaller than this to fit the memory
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """A model, perhaps with weights to start from, that nothing rules out."""
+
+    model: Model
+    weights: WeightsSpec | None
+    plan: Plan
+    load: Load | None
+    memory: Cost | None
+    seconds: Cost | None
+    prediction: Prediction | None
+    fits: bool  # False where it is not known
+
+    @property
+    def name(self) -> str:
+        """The model's full name, with the weights' tag."""
+        return self.weights.name if self.weights else self.model.name
+
+
+_Costs = tuple[Load | None, Plan, Cost | None, Cost | None]  # memory, then seconds
+
+
+class Filter:
+    """Sorts models by whether they fit `device` and `budget`; `notes` gathers what could not be judged."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        device: Device,
+        budget: Budget,
+        *,
+        scores: ScoreModel,
+        calibration: Calibration | None = None,
+        offline: bool = False,
+    ) -> None:
+        self.notes: list[str] = []
+        self.considered = 0  # models, and weights to start from
+        self.memory_limit = available_memory(device, budget)
+        self._problem, self._device, self._budget = problem, device, budget
+        self._scores, self._calibration = scores, calibration
+        self._local = LocalFiles() if offline else None
+        self._licenses = {name.lower() for name in budget.licenses}
+        self._plans: dict[tuple[str, str | None], Plan | None] = {}
+
+    def sort(
+        self, models: Iterable[Model], pretrained: bool | None
+    ) -> tuple[list[Candidate], list[Rejection]]:
+        """Those that may be recommended; and the others, the most promising first, with what rules them out.
+
+        Weights that a limit rules out together with their model are told of in one line.
+        """
+        candidates: list[Candidate] = []
+        rejected: list[tuple[float, Rejection]] = []
+        for model in models:
+            plan = self._plan(model)
+            if plan is None:
+                continue
+            costs: dict[Shape, _Costs] = {}
+            limits: set[str] = set()
+            for weights in _starts(model, self._problem, pretrained):
+                self.considered += 1
+                found = self._judge(model, weights, plan, costs)
+                if isinstance(found, Candidate):
+                    candidates.append(found)
+                elif found.limit not in limits:
+                    prediction = self._scores.predict(model, weights)
+                    rejected.append((prediction.mean if prediction else 0.0, found))
+                    if weights is None:
+                        limits.add(found.limit)
+        rejected.sort(key=lambda entry: -entry[0])
+        return candidates, [rejection for _, rejection in rejected]
+
+    def _judge(
+        self,
+        model: Model,
+        weights: WeightsSpec | None,
+        plan: Plan,
+        costs: dict[Shape, _Costs],
+    ) -> Candidate | Rejection:
+        name = weights.name if weights else model.name
+        refused = self._refused_license(model, weights)
+        if refused is not None:
+            return Rejection(name, "license", refused, ", ".join(self._budget.licenses))
+        if weights is not None and self._local is not None and not self._local.has(weights):
+            return Rejection(name, "offline", weights.sources[0], "not on this machine")
+        shape = shape_seen(model.spec, self._problem, plan.recipe, weights)
+        if shape not in costs:
+            costs[shape] = self._costs(model, shape, plan)
+        load, plan, memory, seconds = costs[shape]
+        exceeded = self._exceeded(name, load, memory, seconds)
+        if exceeded is not None:
+            return exceeded
+        prediction = self._scores.predict(model, weights)
+        timed = self._budget.seconds is None or seconds is not None
+        fits = memory is not None and self.memory_limit is not None and timed
+        return Candidate(model, weights, plan, load, memory, seconds, prediction, fits)
+
+    def _costs(self, model: Model, shape: Shape, plan: Plan) -> _Costs:
+        load = load_at(model.spec, self._problem, shape)
+        if load is None:
+            return None, plan, None, None
+        plan, memory = fit_batch(plan, load, self.memory_limit)
+        return load, plan, memory, plan.seconds(load)
+
+    def _exceeded(
+        self, name: str, load: Load | None, memory: Cost | None, seconds: Cost | None
+    ) -> Rejection | None:
+        """The first limit that the upper bound of an estimate is above."""
+        budget, limit = self._budget, self.memory_limit
+        if load is not None and budget.parameters is not None and load.parameters > budget.parameters:
+            return Rejection(name, "parameters", load.parameters, budget.parameters)
+        if memory is not None and limit is not None and memory.upper > limit:
+            return Rejection(name, "memory", round3(memory.upper), limit)
+        if seconds is not None and budget.seconds is not None and seconds.upper > budget.seconds:
+            return Rejection(name, "time", round3(seconds.upper), budget.seconds)
+        return None
+
+    def _refused_license(self, model: Model, weights: WeightsSpec | None) -> str | None:
+        """A licence that applies and is not allowed; weights without one are not allowed either."""
+        if not self._licenses:
+            return None
+        applying = [model.spec.license, *([weights.license] if weights else [])]
+        return next((name or "none stated" for name in applying if name.lower() not in self._licenses), None)
+
+    def _plan(self, model: Model) -> Plan | None:
+        """The plugin's recipe for the task on the device; None, with a note, where it is no good."""
+        path = model.spec.recipes.get(self._problem.task) or model.spec.recipes.get("*")
+        key = (model.plugin.name, path)
+        if key not in self._plans:
+            try:
+                recipe = plugin_recipe(model, self._problem.task)
+                self._plans[key] = Plan(recipe, self._device, self._calibration)
+            except PluginError as error:
+                self.notes.append(f"models with this recipe are left out: {error}")
+                self._plans[key] = None
+        return self._plans[key]
+
+
+def fit_batch(plan: Plan, load: Load, limit: float | None) -> tuple[Plan, Cost]:
+    """The plan with each batch in as few pieces as fit the memory, and what it then takes.
+
+    Gradients are accumulated over the pieces, so that the training stays the same. Where no number
+    of pieces fits, the plan stays as it is.
+    """
+    whole = plan.memory(load)
+    if limit is None or whole.upper <= limit:
+        return plan, whole
+    recipe = plan.recipe
+    pieces = 2 * recipe.accumulate
+    while (
+        recipe.batch_size % pieces == 0 and recipe.batch_size // pieces >= SMALLEST_PIECE * plan.device.count
+    ):
+        smaller = plan.in_pieces(pieces)
+        cost = smaller.memory(load)
+        if cost.upper <= limit:
+            return smaller, cost
+        pieces *= 2
+    return plan, whole
+
+
+def _starts(model: Model, problem: Problem, pretrained: bool | None) -> Iterator[WeightsSpec | None]:
+    """From scratch, and from each of the model's weights that take such inputs."""
+    if pretrained is not True:
+        yield None
+    if pretrained is not False:
+        yield from (weights for weights in model.weights if _are_for(weights, problem))
+
+
+def _are_for(weights: WeightsSpec, problem: Problem) -> bool:
+    """Whether weights were trained for the same task on inputs that can be made of the user's.
+
+    Images are resized and recoloured; tokens must be of the same vocabulary, series of as many channels.
+    """
+    trained = weights.problem
+    if trained is None or trained.task != problem.task:
+        return trained is None
+    kind, there, here = type(problem.input), trained.input, problem.input
+    if type(there) is not kind:
+        return False
+    if kind is ImageInput:
+        return True
+    attribute = "vocab_size" if kind is TokenInput else "channels"
+    return bool(getattr(there, attribute) == getattr(here, attribute))

@@ -1,0 +1,213 @@
+"""What published studies found, as `priors.toml` states it: all there is before anything is measured."""
+
+from __future__ import annotations
+
+import math
+import pkgutil
+import re
+from functools import cache
+
+import msgspec
+
+from zoo.recommender.facts import shape_of
+from zoo.recommender.scale import Scale
+from zoo.registry import Model
+from zoo.specs import Classes, Output, Problem, Record, WeightsSpec, convert
+from zoo.units import format_count
+
+UNSTATED_SAMPLES = 100_000  # of a pretraining that no record tells the size of
+
+
+class Difficulty(Record, frozen=True, kw_only=True):
+    """How well models trained from scratch do at a task's problems, which are like these."""
+
+    task: str
+    mean: float
+    deviation: float
+    samples: int
+    classes: int
+    size: int
+    source: str
+
+
+class FamilyPrior(Record, frozen=True, kw_only=True):
+    """By how much some families do better than the others from scratch."""
+
+    task: str
+    families: tuple[str, ...]
+    mean: float
+    claim: str
+    source: str
+    below_samples: int | None = None
+
+    def holds(self, problem: Problem) -> bool:
+        """Whether the problem is one of those that the claim is about."""
+        small = self.below_samples is None or (
+            problem.samples is not None and problem.samples < self.below_samples
+        )
+        return small and problem.task == self.task
+
+
+class Transfer(Record, frozen=True, kw_only=True):
+    """What pretraining is worth: by its samples, and by the accuracy that it reached on `metric`.
+
+    `typical` is the accuracy from which others count, `unstated` what is taken where none is known;
+    `scratch_slope` is for the same architecture when it is trained from scratch.
+    """
+
+    task: str
+    metric: str
+    typical: float
+    unstated: float
+    slope: float
+    scratch_slope: float
+    per_decade: float
+    plenty: int
+    per_decade_beyond: float
+    full_side: int
+    no_side: int
+    deviation: float
+    source: str
+    gain_source: str
+
+    def gain(self, pretraining: int, samples: int) -> float:
+        """What pretraining on so many samples adds where there are `samples` of one's own."""
+        near = _decades(min(pretraining, self.plenty), samples)
+        beyond = _decades(pretraining, max(samples, self.plenty))
+        return self.per_decade * near + self.per_decade_beyond * beyond
+
+    def share(self, size: int) -> float:
+        """How much of all this images of so many pixels profit from; by judgement, as their logarithm."""
+        side = math.sqrt(size)
+        share = math.log(side / self.no_side) / math.log(self.full_side / self.no_side)
+        return min(1.0, max(0.0, share))
+
+
+class Pretraining(Record, frozen=True, kw_only=True):
+    """How many samples the pretraining saw whose weights have one of these words in tag or data set."""
+
+    words: tuple[str, ...]
+    samples: int
+
+
+class Priors(Record, frozen=True, kw_only=True):
+    """Everything in `priors.toml`."""
+
+    difficulty: tuple[Difficulty, ...] = ()
+    family: tuple[FamilyPrior, ...] = ()
+    transfer: tuple[Transfer, ...] = ()
+    pretraining: tuple[Pretraining, ...] = ()
+
+
+@cache
+def read_priors() -> Priors:
+    """The priors that the package brings."""
+    content = pkgutil.get_data("zoo", "recommender/priors.toml") or b""
+    return convert(msgspec.toml.decode(content.decode()), Priors, where="zoo/recommender/priors.toml")
+
+
+class Published:
+    """What the studies say about one problem."""
+
+    def __init__(self, priors: Priors, problem: Problem, scale: Scale) -> None:
+        self._problem, self._scale = problem, scale
+        self._difficulty = next((p for p in priors.difficulty if p.task == problem.task), None)
+        self._transfer = next((p for p in priors.transfer if p.task == problem.task), None)
+        self._families = [prior for prior in priors.family if prior.holds(problem)]
+        self._typical = self._scale.to(self._transfer.typical) if self._transfer else 0.0
+        self._share = self._transfer.share(features(problem)[2]) if self._transfer else 0.0
+        self._stated: dict[str, int] = {}
+        self._sizes = {word: entry.samples for entry in priors.pretraining for word in entry.words}
+
+    def level(self) -> tuple[float, float] | None:
+        """The mean score from scratch, carried to this problem by the expected slopes; its deviation."""
+        prior = self._difficulty
+        if prior is None:
+            return None
+        there = (prior.samples, prior.classes, prior.size)
+        steps = zip(self._scale.slopes, features(self._problem), there, strict=True)
+        shift = sum(slope * math.log10(mine / its) for (slope, _), mine, its in steps if mine)
+        return prior.mean + shift, prior.deviation
+
+    def advantage(self, model: Model, weights: WeightsSpec | None) -> float:
+        """By how much a model is better than an average one from scratch, before it is measured."""
+        transfer, samples = self._transfer, self._problem.samples
+        if weights is None:
+            claimed = sum(prior.mean for prior in self._claims(model, None)) if self._families else 0.0
+            return claimed + (
+                self._share * transfer.scratch_slope * self._talent(model, None) if transfer else 0.0
+            )
+        if transfer is None:
+            return 0.0
+        gain = transfer.gain(self._pretraining(weights), samples) if samples else 0.0
+        return self._share * (gain + transfer.slope * self._talent(model, weights))
+
+    def _talent(self, model: Model, weights: WeightsSpec | None) -> float:
+        """By how much a model, or these weights of it, stand above a typical one where it was pretrained.
+
+        What is not stated for the weights is taken from the architecture's others.
+        """
+        assert self._transfer is not None  # both callers have looked
+        metric = self._transfer.metric
+        accuracy = weights.metrics.get(metric) if weights else None
+        if accuracy is None:
+            others = [w.metrics[metric] for w in model.weights if metric in w.metrics]
+            accuracy = sum(others) / len(others) if others else self._transfer.unstated
+        return self._scale.to(accuracy) - self._typical
+
+    def deviation(self, pretrained: bool) -> float | None:
+        """How sure the advantage of pretrained weights is; None for what the scale's spreads say."""
+        return self._transfer.deviation if pretrained and self._transfer else None
+
+    def sources(self, model: Model, weights: WeightsSpec | None) -> list[str]:
+        """Whose findings enter the estimate for a model."""
+        transfer = self._transfer
+        found = [prior.source for prior in self._claims(model, weights)]
+        if transfer and any(transfer.metric in w.metrics for w in model.weights):
+            found.append(transfer.source)
+        if transfer and weights is not None:
+            found.append(transfer.gain_source)
+        return found + ([self._difficulty.source] if self._difficulty else [])
+
+    def reasons(self, model: Model, weights: WeightsSpec | None) -> list[str]:
+        """What speaks for a model, a sentence each."""
+        said = [f"{prior.claim} ({prior.source})" for prior in self._claims(model, weights)]
+        transfer, samples = self._transfer, self._problem.samples
+        if transfer is None or weights is None:
+            return said
+        pretraining = self._pretraining(weights)
+        if samples and pretraining > samples:
+            times = format_count(pretraining / samples)
+            said.append(f"pretrained on about {format_count(pretraining)} samples, {times} times those here")
+        if (accuracy := weights.metrics.get(transfer.metric)) is not None:
+            said.append(f"{transfer.metric} {accuracy:.1%} where it was pretrained; {transfer.source}")
+        return said
+
+    def _claims(self, model: Model, weights: WeightsSpec | None) -> list[FamilyPrior]:
+        """The findings about families that hold for a model; they are about training from scratch."""
+        return [p for p in self._families if weights is None and model.spec.family in p.families]
+
+    def _pretraining(self, weights: WeightsSpec) -> int:
+        """How many samples weights were trained on, by their tag, data set or record; else a guess."""
+        label = f"{weights.tag}_{weights.dataset}"
+        if label not in self._stated:
+            words = re.split(r"[_\s]+", label.lower())
+            sizes = [self._sizes[word] for word in words if word in self._sizes]
+            self._stated[label] = max(sizes, default=0)
+        recorded = weights.problem.samples if weights.problem else None
+        return self._stated[label] or recorded or UNSTATED_SAMPLES
+
+
+def features(problem: Problem) -> tuple[int | None, int, int]:
+    """Samples, classes (or steps to be predicted) and size: what problems are compared by."""
+    size = shape_of(problem.input, problem.output).size
+    return problem.samples, _outputs(problem.output), size
+
+
+def _outputs(output: Output) -> int:
+    return output.count if isinstance(output, Classes) else output.length
+
+
+def _decades(more: int, fewer: int) -> float:
+    """Powers of ten by which the one is more than the other, if it is."""
+    return max(0.0, math.log10(more / fewer))

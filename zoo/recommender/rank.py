@@ -1,0 +1,201 @@
+"""Which models suit a problem: filtered by what must hold, ranked by what is expected."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+
+from zoo import settings
+from zoo.errors import SpecError, ZooError, closest
+from zoo.recommender.answer import Choice, Recommendation
+from zoo.recommender.calibration import Calibration, read_calibrations
+from zoo.recommender.cost import Z80, make_estimate
+from zoo.recommender.filter import Candidate, Filter
+from zoo.recommender.objective import Weight
+from zoo.recommender.reasons import (
+    cheapness,
+    cost_notes,
+    ranking_notes,
+    reasons_for,
+    score_basis,
+    unmet_notes,
+)
+from zoo.recommender.score import ScoreModel
+from zoo.registry import Registry
+from zoo.specs import Budget, Classes, Device, Estimate, Problem
+
+OBJECTIVES: Mapping[str, Weight] = {
+    "balanced": Weight(time=0.1, beyond_hour=0.4),
+    "accuracy": Weight(),
+    "speed": Weight(time=1.0),
+    "size": Weight(size=1.0),
+}
+CHEAP = 0.5  # of the first one's time, for a baseline
+NUMBER_SHARE = 0.3  # of that, for a metric that is a number: on its scale, models differ by less
+
+
+def recommend(
+    registry: Registry,
+    problem: Problem,
+    device: Device,
+    budget: Budget,
+    *,
+    objective: str = "balanced",
+    top: int = 3,
+    pretrained: bool | None = None,
+    offline: bool = False,
+    data: str = "DATA",
+    calibrations: Mapping[str, Calibration] | None = None,
+) -> Recommendation:
+    """The models that suit a problem, best first, with a cheap baseline and what was ruled out.
+
+    `objective` is `balanced`, `accuracy`, `speed` or `size`. `pretrained` asks for weights to start
+    from, or for none; by default both are weighed. With `offline`, weights must be on this machine.
+    `data` is what the commands to run name. `calibrations` stand in for those kept on this machine.
+    Raises `ZooError` for a problem, task or option that makes no sense.
+    """
+    _check(problem, objective, top)
+    task = registry.task(problem.task)
+    models = [model for model in registry.models.values() if problem.task in model.spec.tasks]
+    if not models:
+        raise ZooError(f"no installed model does {problem.task!r}; see 'zoo list' for what there is")
+    known = read_calibrations() if calibrations is None else calibrations
+    calibration = known.get(device.spec.name)
+    scores = ScoreModel(task, problem, registry.evidence, registry.models)
+    offline = offline or settings.offline()
+    chosen_from = Filter(problem, device, budget, scores=scores, calibration=calibration, offline=offline)
+    candidates, rejected = chosen_from.sort(models, pretrained)
+    weight = OBJECTIVES[objective].scaled(1.0 if task.unit == "fraction" else NUMBER_SHARE)
+    ranked = _ranked(candidates, weight)
+    chosen = ranked[:top]
+    tied = [candidate.name for candidate in chosen if _is_tied(candidate, chosen[0])]
+    baseline = _baseline(ranked)
+    if baseline is not None and all(candidate is not baseline for candidate in chosen):
+        chosen.append(baseline)
+    return Recommendation(
+        task=task,
+        problem=problem,
+        device=device,
+        budget=budget,
+        objective=objective,
+        recommendations=tuple(_choice(scores, c, chosen[0], data, is_baseline=c is baseline) for c in chosen),
+        rejected=tuple(rejected),
+        notes=(
+            *chosen_from.notes,
+            *ranking_notes(scores, objective, weight, ranked),
+            *cost_notes(ranked, device, chosen_from.memory_limit),
+            *(() if ranked else unmet_notes(rejected, pretrained)),
+        ),
+        tied=tuple(tied) if len(tied) > 1 else (),
+        top=top,
+        candidates=chosen_from.considered,
+        calibrated=calibration.measured or "before" if calibration else "",
+    )
+
+
+def _check(problem: Problem, objective: str, top: int) -> None:
+    """Raises `SpecError` that lists everything about the question that makes no sense."""
+    faults = []
+    if problem.samples == 0:
+        faults.append("samples = 0: there is nothing to train on")
+    if isinstance(problem.output, Classes) and problem.output.count == 1:
+        faults.append("a single class: there is nothing to tell apart")
+    if objective not in OBJECTIVES:
+        close = closest(objective, OBJECTIVES)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(OBJECTIVES)}"
+        faults.append(f"objective = {objective!r}: no such objective; {hint}")
+    if top < 1:
+        faults.append(f"top = {top}: at least 1")
+    if faults:
+        raise SpecError("recommend", faults)
+
+
+# -- order ------------------------------------------------------------------------------------
+
+
+def _ranked(candidates: Sequence[Candidate], weight: Weight) -> list[Candidate]:
+    """The best candidate of each model, the best first; those whose fit is not known last.
+
+    Where scores are equal, or none can be foretold, the cheaper comes first.
+    """
+    worth = _worth(candidates, weight)
+    ordered = sorted(candidates, key=lambda c: (not c.fits, -worth(c), *_expense(c), c.name))
+    seen: dict[str, Candidate] = {}
+    for candidate in ordered:
+        seen.setdefault(candidate.model.name, candidate)
+    return list(seen.values())
+
+
+def _worth(candidates: Sequence[Candidate], weight: Weight) -> Callable[[Candidate], float]:
+    """Expected score less what time and size count; what is not known of a candidate counts as usual."""
+    prices = [weight.price(c.seconds, c.load) for c in candidates if c.seconds and c.load]
+    usual = sum(prices) / len(prices) if prices else 0.0
+
+    def worth(candidate: Candidate) -> float:
+        score = candidate.prediction.mean if candidate.prediction else 0.0
+        known = candidate.load is not None and (candidate.seconds is not None or not weight.time)
+        return score - (weight.price(candidate.seconds, candidate.load) if known else usual)
+
+    return worth
+
+
+def _expense(candidate: Candidate) -> tuple[float, float]:
+    return (
+        candidate.seconds.value if candidate.seconds else math.inf,
+        candidate.load.parameters if candidate.load else math.inf,
+    )
+
+
+def _is_tied(one: Candidate, other: Candidate) -> bool:
+    """Whether an 80% interval of the difference in score holds nought."""
+    if one.prediction is None or other.prediction is None:
+        return True
+    deviation = math.hypot(one.prediction.own, other.prediction.own)
+    return one is other or abs(one.prediction.mean - other.prediction.mean) < Z80 * deviation
+
+
+def _baseline(ranked: Sequence[Candidate]) -> Candidate | None:
+    """The candidate that is best for its time, other than the first and, if there is one, far cheaper."""
+    others = [candidate for candidate in ranked[1:] if candidate.fits]
+    first = ranked[0].seconds if ranked else None
+    cheaper = [c for c in others if first and c.seconds and c.seconds.value < CHEAP * first.value]
+    return max(cheaper or others, key=_worth(others, OBJECTIVES["speed"]), default=None)
+
+
+# -- the answer -------------------------------------------------------------------------------
+
+
+def _choice(
+    scores: ScoreModel, candidate: Candidate, first: Candidate, data: str, *, is_baseline: bool
+) -> Choice:
+    load, plan, recipe = candidate.load, candidate.plan, candidate.plan.recipe
+    reasons = reasons_for(scores, candidate)
+    if is_baseline:
+        reasons.append(cheapness(candidate, first))
+    command = f"zoo train {candidate.name} --data {shlex.quote(data)}"
+    if recipe.accumulate > 1:
+        command += f" -o accumulate={recipe.accumulate} -o eval_batch_size={recipe.eval_batch_size}"
+    return Choice(
+        model=candidate.model.name,
+        weights=candidate.weights.tag if candidate.weights else None,
+        fits="yes" if candidate.fits else "unknown",
+        score=_score(scores, candidate),
+        memory_bytes=plan.estimate_memory(load) if load else None,
+        seconds=plan.estimate_seconds(load) if load else None,
+        recipe=recipe,
+        reasons=tuple(reasons),
+        command=command,
+        role="baseline" if is_baseline else "pick",
+    )
+
+
+def _score(scores: ScoreModel, candidate: Candidate) -> Estimate | None:
+    prediction = candidate.prediction
+    if prediction is None:
+        return None
+    reach = Z80 * prediction.deviation
+    low, high = sorted(scores.scale.back(prediction.mean + sign * reach) for sign in (-1, 1))
+    value = scores.scale.back(prediction.mean)
+    source, method = score_basis(scores, candidate)
+    return make_estimate(value, low, high, source, method)

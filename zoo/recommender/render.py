@@ -1,0 +1,149 @@
+"""A recommendation as a person reads it."""
+
+from __future__ import annotations
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from zoo.recommender.answer import Choice, Recommendation
+from zoo.recommender.reasons import format_limit, format_score
+from zoo.specs import Classes, Device, Estimate, ImageInput, Problem, SeriesInput, SeriesOutput
+from zoo.units import format_bytes
+
+SHOWN = 5  # models that were ruled out
+UNKNOWN = "?"
+TIMES = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def render(answer: Recommendation) -> list[RenderableType]:
+    """What is asked, the table, why, what was ruled out, what is tied, and what to run next."""
+    head = _lines()
+    head.add_row("data", f"{_describe(answer.problem)}; {answer.problem.task}")
+    head.add_row("device", f"{_describe_device(answer.device)}; {_timing(answer)}")
+    tail = _lines()
+    for choice in answer.recommendations:
+        tail.add_row(f"why {_rank(answer, choice)}", "; ".join(choice.reasons))
+    for row, text in enumerate(_ruled_out(answer)):
+        tail.add_row("" if row else "ruled out", text)
+    if answer.tied:
+        tail.add_row("tied", f"{_listed(_places(answer))} cannot be told apart by what is known")
+    for row, text in enumerate(answer.notes):
+        tail.add_row("" if row else "note", text)
+    if not answer.recommendations:
+        return [head, tail]
+    tail.add_row("run", answer.recommendations[0].command)
+    return [head, _table(answer), tail]
+
+
+def _lines() -> Table:
+    """Labels and sentences, in two columns that keep apart where a sentence is long."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(style="bold", min_width=9, no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _describe(problem: Problem) -> str:
+    source = problem.input
+    if isinstance(source, ImageInput):
+        kind, size = "images", f"{source.width}x{source.height}, {_plural(source.channels, 'channel')}"
+    elif isinstance(source, SeriesInput):
+        kind, size = "series", f"{source.length:,} steps of {_plural(source.channels, 'channel')}"
+    else:
+        kind, size = "texts", f"{source.length:,} tokens"
+    count = f"{problem.samples:,} {kind}" if problem.samples is not None else f"{kind}, number not known"
+    return f"{count}, {_describe_output(problem)}{size}"
+
+
+def _describe_output(problem: Problem) -> str:
+    if isinstance(problem.output, Classes):
+        return f"{problem.output.count:,} classes, "
+    return f"{problem.output.length:,} steps ahead, " if isinstance(problem.output, SeriesOutput) else ""
+
+
+def _describe_device(device: Device) -> str:
+    memory = device.spec.memory_bytes
+    told = [device.title, *([format_bytes(memory)] if memory else [])]
+    if device.free_bytes is not None:
+        told.append(f"{format_bytes(device.free_bytes)} free")
+    return ", ".join(told)
+
+
+def _timing(answer: Recommendation) -> str:
+    return f"timing calibrated {answer.calibrated}" if answer.calibrated else "timing not calibrated"
+
+
+def _table(answer: Recommendation) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("#", justify="right")
+    for name in ("model", "weights"):
+        table.add_column(name, overflow="fold")
+    for name in (f"{answer.task.metric} (80%)", "memory", "time", "fits"):
+        table.add_column(name, no_wrap=True)
+    for choice in answer.recommendations:
+        table.add_row(
+            _rank(answer, choice),
+            choice.model,
+            choice.weights or "-",
+            _score(choice.score, answer.task.unit),
+            _memory(choice.memory_bytes),
+            _time(choice.seconds),
+            "baseline" if choice.role == "baseline" else choice.fits,
+        )
+    return table
+
+
+def _rank(answer: Recommendation, choice: Choice) -> str:
+    """The place among the picks; a baseline that is none of them has a dash."""
+    place = answer.recommendations.index(choice) + 1
+    return str(place) if place <= answer.top else "-"
+
+
+def _score(estimate: Estimate | None, unit: str) -> str:
+    if estimate is None:
+        return UNKNOWN
+    ends = (estimate.low, estimate.high)
+    low, high = (f"{100 * end:.0f}" if unit == "fraction" else format_score(end, unit) for end in ends)
+    return f"{format_score(estimate.value, unit)} [{low}, {high}]"
+
+
+def _memory(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return UNKNOWN
+    unit, scale = ("GB", 1e9) if estimate.value >= 1e9 else ("MB", 1e6)
+    return f"{_digits(estimate.value / scale)} (<{_digits(estimate.high / scale)}) {unit}"
+
+
+def _time(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return UNKNOWN
+    unit, scale = next(entry for entry in TIMES if estimate.value >= entry[1] or entry[0] == "s")
+    value, low, high = (_digits(x / scale) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value} {unit} [{low}, {high}]"
+
+
+def _digits(number: float) -> str:
+    return f"{number:.1f}" if number < 9.95 else f"{number:,.0f}"
+
+
+def _ruled_out(answer: Recommendation) -> list[str]:
+    shown = [
+        f"{entry.model}: {entry.limit} {format_limit(entry.limit, entry.needed)}, "
+        f"{format_limit(entry.limit, entry.available)} allowed"
+        for entry in answer.rejected[:SHOWN]
+    ]
+    more = len(answer.rejected) - len(shown)
+    return [*shown, f"and {more:,} more"] if more > 0 else shown
+
+
+def _places(answer: Recommendation) -> list[str]:
+    names = {choice.name: _rank(answer, choice) for choice in answer.recommendations}
+    return [names[name] for name in answer.tied]
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
