@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
+import zoo
 from zoo import hookspecs
 from zoo.errors import PluginError, SpecError, UnknownNameError, ZooError, closest, unknown
 from zoo.settings import disabled_plugins
@@ -38,6 +39,8 @@ from zoo.specs import (
 
 R = TypeVar("R", bound=Record)
 CORE = "zoo.core"
+MAJOR, MINOR, *_ = map(int, zoo.__version__.split("."))
+THIS_SERIES = f"torch-zoo<{MAJOR}.{MINOR + 1},>={MAJOR}.{MINOR}"  # met by construction; most plugins say it
 
 
 @dataclass
@@ -345,8 +348,9 @@ def discover() -> list[Plugin]:
         distribution = entry_point.dist
         plugin = Plugin(entry_point.name, entry_point.value)
         if distribution is not None:
-            plugin.distribution, plugin.version = distribution.name, distribution.version
-            plugin.package_requirements = tuple(distribution.requires or ())
+            told = distribution.metadata  # parsed anew at each look
+            plugin.distribution, plugin.version = told["Name"], told["Version"]
+            plugin.package_requirements = tuple(told.get_all("Requires-Dist") or ())
         if entry_point.name in disabled or (allowed is not None and entry_point.name not in allowed):
             plugin.state = "disabled"
         other = plugins.get(plugin.name)
@@ -371,7 +375,11 @@ def installed() -> Registry:
 def _check_requirements(plugin: Plugin) -> None:
     """Whether the installed torch-zoo is one that the plugin says it works with."""
     for text in plugin.package_requirements:
-        if not text.lower().replace("_", "-").startswith("torch-zoo") or text[9:10] in {"-", "."}:
+        if (
+            text == THIS_SERIES
+            or not text.lower().replace("_", "-").startswith("torch-zoo")
+            or text[9:10] in {"-", "."}
+        ):
             continue
         from packaging.requirements import Requirement  # slow to import, and seldom needed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Exit status: 0 done, 1 a fault, 2 wrong usage, 130 interrupted.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    gc.set_threshold(50_000)  # thousands of records are read at once and all of them stay
     try:
         status = cli.main(given, prog_name="zoo", standalone_mode=False)
     except click.ClickException as error:

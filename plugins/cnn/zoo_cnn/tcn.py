@@ -1,4 +1,4 @@
-"""TCN (Bai, Kolter & Koltun, "An empirical evaluation of generic convolutional and recurrent networks", 2018)."""
+"""TCN (Bai, Kolter & Koltun 2018, arXiv 1803.01271): causal convolutions for sequences."""
 
 from __future__ import annotations
 
