@@ -39,7 +39,7 @@ from zoo.specs import (
 
 R = TypeVar("R", bound=Record)
 CORE = "zoo.core"
-MAJOR, MINOR, *_ = map(int, zoo.__version__.split("."))
+MAJOR, MINOR = (int(part) for part in zoo.__version__.split(".")[:2])
 THIS_SERIES = f"torch-zoo<{MAJOR}.{MINOR + 1},>={MAJOR}.{MINOR}"  # met by construction; most plugins say it
 
 

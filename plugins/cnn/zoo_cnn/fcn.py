@@ -1,4 +1,4 @@
-"""FCN (Wang, Yan & Oates, "Time series classification from scratch with deep neural networks", IJCNN 2017)."""
+"""FCN (Wang, Yan & Oates, "Time series classification from scratch", IJCNN 2017)."""
 
 from __future__ import annotations
 

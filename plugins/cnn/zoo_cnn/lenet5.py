@@ -1,4 +1,4 @@
-"""LeNet-5 (LeCun, Bottou, Bengio & Haffner, "Gradient-based learning applied to document recognition", 1998)."""
+"""LeNet-5 (LeCun et al., "Gradient-based learning applied to document recognition", 1998)."""
 
 from __future__ import annotations
 
