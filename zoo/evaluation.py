@@ -89,8 +89,8 @@ def means(scores: Scores) -> dict[str, float]:
     """Each metric: the weighted mean of its samples."""
     found = {}
     for name, (values, weights) in scores.items():
-        metric = MeanMetric(nan_strategy="disable")
-        metric.update(values, weights)
+        metric = MeanMetric(nan_strategy="disable").set_dtype(torch.float64)
+        metric.update(values.double(), weights.double())
         found[name] = float(metric.compute())
     return found
 

@@ -34,7 +34,10 @@ def read_models(package: str, file: str) -> list[ModelSpec]:
         return models
     beside = str(PurePosixPath(file).with_name("facts.json"))
     content = _content(package, beside)
-    facts = msgspec.json.decode(content, type=dict[str, Facts]) if content else {}
+    facts: dict[str, Facts] = {}
+    if content is not None:
+        where = f"{package}/{beside}"
+        facts = convert(_decode(content, where), dict[str, Facts], where=where)
     return [
         model if model.facts or model.name not in facts else model.replace(facts=facts[model.name])
         for model in models
@@ -80,9 +83,11 @@ def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:
         raise SpecError(where, ["no such file in the package"])
     if file.endswith(".json"):
         try:
-            return _decode_fast(content, kind, type)
+            tables = msgspec.json.decode(content, type=dict[str, list[type]])  # type: ignore[valid-type]
         except msgspec.MsgspecError:
-            pass  # read again below, slowly, for every fault
+            tables = {}  # read again below, slowly, for every fault
+        if len(tables) == 1 and tables.keys() <= {kind, f"{kind}s"}:
+            return next(iter(tables.values()))
     document = _decode(content, where)
     rows = document.pop(kind, None) if isinstance(document, dict) else None
     if rows is None and isinstance(document, dict):
@@ -104,11 +109,6 @@ def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:
     return records
 
 
-def _decode_fast(content: bytes, kind: str, type: type[R]) -> list[R]:
-    plural = kind if kind.endswith("s") or kind == "evidence" else f"{kind}s"
-    return msgspec.json.decode(content, type=dict[str, list[type]])[plural]  # type: ignore[valid-type]
-
-
 def _decode(content: bytes, where: str) -> Any:
     try:
         return msgspec.json.decode(content) if where.endswith(".json") else msgspec.toml.decode(content)
@@ -118,6 +118,8 @@ def _decode(content: bytes, where: str) -> Any:
 
 def _content(package: str, file: str) -> bytes | None:
     """A file's bytes by the package's own loader, so that packages inside archives work too."""
+    if not package:
+        raise SpecError(file, ["no package to read it from; a plugin that is one module gives __name__"])
     try:
         return pkgutil.get_data(package, file)
     except OSError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -100,14 +101,17 @@ class Registry:
     """Everything that the installed plugins bring, by name."""
 
     def __init__(self, plugins: Sequence[Plugin], *, report: Callable[[str], None] | None = None) -> None:
-        self.plugins = {plugin.name: plugin for plugin in plugins}
-        self._duplicates = [plugin for plugin in plugins if self.plugins[plugin.name] is not plugin]
+        self.plugins: dict[str, Plugin] = {}
         self._manager = pluggy.PluginManager("zoo")
         self._manager.add_hookspecs(hookspecs)
         self._report = report or _to_stderr
         core = Plugin(CORE, CORE, distribution="torch-zoo", module=importlib.import_module(CORE))
         self._core = core
         self._manager.register(core.module, name=CORE)
+        for plugin in plugins:
+            first = self.plugins.setdefault(plugin.name, plugin)
+            if first is not plugin and first.active:
+                self._quarantine(first, *_clash(first, plugin))
         for plugin in self.plugins.values():
             if plugin.active:
                 self._load(plugin)
@@ -133,15 +137,17 @@ class Registry:
         plugin.state, plugin.reason, plugin.mend = "quarantined", reason, mend
         if self._manager.has_plugin(plugin.name):
             self._manager.unregister(name=plugin.name)
+        if known := vars(self).get("models"):  # a later hook may fail after the models were listed
+            vars(self)["models"] = {name: model for name, model in known.items() if model.plugin.active}
         self._report(f"zoo: plugin {plugin.name!r} ({plugin.origin}) set aside: {reason}; see 'zoo plugins'")
 
-    def _collect(self, hook: str, type: type[R]) -> list[tuple[Plugin, R]]:
+    def _collect(self, hook: str, type: type[R], **arguments: Any) -> list[tuple[Plugin, R]]:
         """What every plugin returns from `hook`, core first; a plugin that fails is set aside."""
         found: list[tuple[Plugin, R]] = []
         for plugin in [self._core, *self.plugins.values()]:
             if plugin.active:
                 try:
-                    found += [(plugin, record) for record in self._call(plugin, hook, type)]
+                    found += [(plugin, record) for record in self._call(plugin, hook, type, **arguments)]
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:
@@ -152,7 +158,8 @@ class Registry:
         implementation = getattr(plugin.module, hook, None)
         if implementation is None:
             return []
-        result = implementation(**arguments)
+        taken = inspect.signature(implementation).parameters  # a hook may leave out what it does not use
+        result = implementation(**{name: value for name, value in arguments.items() if name in taken})
         if isinstance(result, str) or not isinstance(result, Iterable):
             raise PluginError(plugin.name, f"{hook} returned {_kind(result)}, not an iterable")
         records = list(result)
@@ -165,14 +172,7 @@ class Registry:
 
     def call(self, hook: str, type: type[Any], **arguments: Any) -> list[Any]:
         """The results of a hook that takes arguments, from every plugin that has it and works."""
-        found: list[Any] = []
-        for plugin in [self._core, *self.plugins.values()]:
-            if plugin.active:
-                try:
-                    found += self._call(plugin, hook, type, **arguments)
-                except Exception as error:
-                    self._quarantine(plugin, *_explain(plugin, error))
-        return found
+        return [record for _, record in self._collect(hook, type, **arguments)]
 
     # -- models and weights --
 
@@ -198,14 +198,15 @@ class Registry:
         owner: dict[str, Plugin] = {}
         for plugin, record in found:
             key = name(plugin, record)
-            if key in owner and plugin.active:
+            if key in owner and owner[key].active and plugin.active:
                 other = "itself" if owner[key] is plugin else f"plugin {owner[key].name!r}"
                 self._quarantine(
                     plugin,
                     f"{hook} names {key!r}, which {other} has already",
                     f"rename it in {plugin.origin}, or run 'zoo plugins disable {plugin.name}'",
                 )
-            owner.setdefault(key, plugin)
+            if key not in owner or not owner[key].active:
+                owner[key] = plugin
         return [(plugin, record) for plugin, record in found if plugin.active]
 
     def model(self, name: str) -> tuple[Model, WeightsSpec | None]:
@@ -234,8 +235,7 @@ class Registry:
     def _missing(self, plugin: str | None, model: str) -> ZooError:
         if plugin is not None and plugin in self.plugins and not self.plugins[plugin].active:
             state = self.plugins[plugin]
-            reason = state.reason or f"{state.state}; run 'zoo plugins enable {plugin}'"
-            return PluginError(plugin, f"{state.state}: {reason}" if state.reason else reason)
+            return PluginError(plugin, f"{state.state}: {state.reason}; {state.mend}")
         names = list(self.models) if plugin else [entry.spec.name for entry in self.models.values()]
         fault = unknown("model", f"{plugin}/{model}" if plugin else model, names)
         aside = [state.name for state in self.plugins.values() if state.state == "quarantined"]
@@ -331,19 +331,21 @@ class Registry:
         module, _, attribute = target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except ZooError:
+        except (ZooError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise PluginError(plugin.name, f"{target!r} cannot be imported: {_first_line(error)}") from error
 
 
 def discover() -> list[Plugin]:
-    """The installed plugins, by entry point name; those left out by `ZOO_PLUGINS` or disabled say so."""
+    """The installed plugins, by entry point name; those left out by `ZOO_PLUGINS` or disabled say so.
+
+    Two distributions may bring the same name: both are here, and the registry sets that name aside.
+    """
     only = os.environ.get("ZOO_PLUGINS")
     allowed = None if only is None else {name.strip() for name in only.split(",")}
     disabled = disabled_plugins()
-    plugins: dict[str, Plugin] = {}
-    clashes: list[Plugin] = []
+    plugins: dict[tuple[str, str, str], Plugin] = {}  # one that is found twice on the path is one
     for entry_point in sorted(metadata.entry_points(group="zoo"), key=lambda e: (e.name, e.value)):
         distribution = entry_point.dist
         plugin = Plugin(entry_point.name, entry_point.value)
@@ -351,18 +353,13 @@ def discover() -> list[Plugin]:
             told = distribution.metadata  # parsed anew at each look
             plugin.distribution, plugin.version = told["Name"], told["Version"]
             plugin.package_requirements = tuple(told.get_all("Requires-Dist") or ())
-        if entry_point.name in disabled or (allowed is not None and entry_point.name not in allowed):
-            plugin.state = "disabled"
-        other = plugins.get(plugin.name)
-        if other is None:
-            plugins[plugin.name] = plugin
-        elif (other.distribution, other.module_name) != (plugin.distribution, plugin.module_name):
-            clashes.append(plugin)
-    for clash in clashes:
-        first = plugins[clash.name]
-        first.state = "quarantined"
-        first.reason = f"{first.origin} and {clash.origin} both bring a plugin named {clash.name!r}"
-        first.mend = f"uninstall one: pip uninstall {clash.distribution}"
+        if allowed is not None and plugin.name not in allowed:
+            plugin.state, plugin.reason = "disabled", f"ZOO_PLUGINS={only} leaves it out"
+            plugin.mend = f"unset ZOO_PLUGINS, or add {plugin.name} to it"
+        elif plugin.name in disabled:
+            plugin.state, plugin.reason = "disabled", "put off by 'zoo plugins disable'"
+            plugin.mend = f"run 'zoo plugins enable {plugin.name}'"
+        plugins.setdefault((plugin.name, plugin.distribution, plugin.module_name), plugin)
     return list(plugins.values())
 
 
@@ -372,21 +369,25 @@ def installed() -> Registry:
     return Registry(discover())
 
 
+def _clash(first: Plugin, second: Plugin) -> tuple[str, str]:
+    """The reason and the mend where two distributions bring a plugin of the same name."""
+    reason = f"{first.origin} and {second.origin} both bring a plugin named {first.name!r}"
+    return reason, f"uninstall one: pip uninstall {second.distribution or second.module_name}"
+
+
 def _check_requirements(plugin: Plugin) -> None:
     """Whether the installed torch-zoo is one that the plugin says it works with."""
     for text in plugin.package_requirements:
-        if (
-            text == THIS_SERIES
-            or not text.lower().replace("_", "-").startswith("torch-zoo")
-            or text[9:10] in {"-", "."}
-        ):
+        if text == THIS_SERIES or not re.match(r"torch[-_.]+zoo(?![\w.-])", text, re.IGNORECASE):
             continue
         from packaging.requirements import Requirement  # slow to import, and seldom needed
 
         requirement = Requirement(text)
-        version = metadata.version("torch-zoo")
-        if not requirement.specifier.contains(version, prereleases=True):
-            raise PluginError(plugin.name, f"needs torch-zoo{requirement.specifier}, installed is {version}")
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if applies and not requirement.specifier.contains(zoo.__version__, prereleases=True):
+            raise PluginError(
+                plugin.name, f"needs torch-zoo{requirement.specifier}, installed is {zoo.__version__}"
+            )
 
 
 def _check_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
@@ -412,9 +413,14 @@ def _explain(plugin: Plugin, error: BaseException) -> tuple[str, str]:
     if isinstance(error, PluginError):
         return error.reason, upgrade
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"needs the module {error.name!r}, which is not installed", f"pip install {error.name}"
+        package = error.name.partition(".")[0]
+        own = package == plugin.module_name.partition(".")[0]  # its own file is missing: nothing to install
+        mend = upgrade if own else f"pip install {package}"
+        return f"needs the module {error.name!r}, which is not installed", mend
     if isinstance(error, SystemExit):
         return f"called sys.exit({error.code!r}) while it was loaded", upgrade
+    if isinstance(error, pluggy.PluginValidationError):
+        return " ".join(str(error).split()), upgrade  # names the hook first, its fault in later lines
     if isinstance(error, ZooError):
         return str(error), upgrade
     return f"{type(error).__name__}: {_first_line(error)}", upgrade

@@ -100,7 +100,8 @@ class Run:
         path = self.path / METRICS
         if not path.exists():
             return []
-        return [msgspec.json.decode(line) for line in path.read_bytes().splitlines() if line.strip()]
+        whole, _, _ = path.read_bytes().rpartition(b"\n")  # a line that was cut short is no line
+        return [msgspec.json.decode(line) for line in whole.splitlines() if line.strip()]
 
     @property
     def metrics(self) -> Mapping[str, float]:

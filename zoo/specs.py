@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -34,7 +34,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 class _Checked(msgspec.StructMeta):
     """Checks what Python code passes to a record's constructor; msgspec's decoders bypass it."""
 
-    def __call__(cls, **fields: Any) -> Any:  # noqa: N805  (a metaclass's instance is a class)
+    def __call__(cls, /, **fields: Any) -> Any:  # noqa: N805  (a metaclass's instance is a class)
         faults, values = _check_fields(cls, fields)
         if not faults:
             try:
@@ -103,11 +103,14 @@ def convert(data: Any, type: type[T], *, where: str) -> T:
 def _check_fields(cls: Any, data: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """Every fault of `data` as fields of `cls`, and the converted values of the sound ones."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
-    tag_field = cls.__struct_config__.tag_field
+    config = cls.__struct_config__
     faults: list[str] = []
     values: dict[str, Any] = {}
     for key in data:
-        if key not in fields and key != tag_field:
+        if key == config.tag_field and key not in fields:
+            if data[key] != config.tag:
+                faults.append(f"{key} = {_short(data[key])}: expected {config.tag!r}")
+        elif key not in fields:
             close = closest(str(key), fields)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(fields)}"
             faults.append(f"unknown key {key!r}; {hint}")
@@ -116,10 +119,24 @@ def _check_fields(cls: Any, data: Mapping[str, Any]) -> tuple[list[str], dict[st
             try:
                 values[field.name] = msgspec.convert(data[name], field.type)
             except msgspec.ValidationError as error:
-                faults.append(f"{name} = {_short(data[name])}: {_lower(str(error))}")
+                inside = _nested_faults(field.type, data[name])
+                told = f"{name} = {_short(data[name])}: {_lower(str(error))}"
+                faults += [f"{name}.{fault}" for fault in inside] or [told]
         elif field.required:
             faults.append(f"{name}: missing")
     return faults, values
+
+
+def _nested_faults(type: Any, value: Any) -> list[str]:
+    """Every fault of `value` where a record, or the one of a union that its tag names, is expected."""
+    if not isinstance(value, Mapping):
+        return []
+    for record in get_args(type) or (type,):
+        if isinstance(record, _Checked):
+            config = record.__struct_config__
+            if config.tag is None or value.get(config.tag_field) == config.tag:
+                return _check_fields(record, value)[0]
+    return []
 
 
 def _short(value: Any) -> str:

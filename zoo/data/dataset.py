@@ -47,6 +47,9 @@ class Dataset:
         missing = [split for split in SPLITS if split not in self.splits]
         if missing:
             raise DataError(f"data {self.name!r}: no {' and no '.join(missing)} split")
+        for split in SPLITS:
+            if any(len(column) == 0 for column in self.splits[split].values()):
+                raise DataError(f"data {self.name!r}: its {split} split is too small for a single sample")
 
     def size(self, split: str) -> int:
         """The number of rows of a split (time steps, for forecasting)."""

@@ -40,12 +40,13 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> Any:
 def make_scheduler(optimizer: Any, recipe: Recipe, *, steps: int, epoch_steps: int) -> Any:
     """The recipe's schedule, counted in steps."""
     warmup = min(steps - 1, round(recipe.warmup_epochs * epoch_steps))
+    decaying = steps - warmup  # timm counts a schedule from the end of its warm-up
     kind = {"linear": "poly", "constant": "step"}.get(recipe.schedule, recipe.schedule)
     scheduler, _ = timm.scheduler.create_scheduler_v2(
         optimizer,
         sched=kind,
-        num_epochs=steps,
-        decay_epochs=max(1, math.ceil(steps / 3)),
+        num_epochs=decaying,
+        decay_epochs=max(1, math.ceil(decaying / 3)),
         decay_rate={"constant": 1.0, "linear": 1.0}.get(recipe.schedule, 0.1),
         min_lr=recipe.min_lr,
         warmup_lr=recipe.scaled_lr / max(1, warmup),

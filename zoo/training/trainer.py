@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ from zoo.runs import (
 from zoo.specs import Recipe, TaskSpec, WeightsSpec
 from zoo.tasks.base import Prepared, Task, prepare
 from zoo.training.callbacks import Callback, Callbacks
-from zoo.training.checkpoints import load_checkpoint, memory_peak, save_checkpoint, save_weights
+from zoo.training.checkpoints import STATE, load_checkpoint, memory_peak, save_checkpoint, save_weights
+from zoo.training.interrupts import Interrupts
 from zoo.training.loop import Step, steps_per_epoch, total_steps, train_steps
 from zoo.training.optimizers import check_optimizer, make_optimizer, make_scheduler
 
@@ -174,17 +175,20 @@ class _Session:
         self._average = ModelEmaV3(self._module, decay=recipe.ema_decay) if recipe.ema_decay else None
         others = registry.call("zoo_callbacks", Callback, run=run)
         self._callbacks = Callbacks([*callbacks, *others])
-        self._progress = Progress()
+        self._progress, self._interrupts = Progress(), Interrupts()
         self._resident = psutil.Process().memory_info().rss
 
     def run(self, *, resume: bool = False) -> Run:
         """Trains to the end, judges the best weights on the test split, and writes both down."""
         if resume:
             self._restore()
+        elif self._run.record.weights:  # they may be gone when a run that was killed goes on
+            self._save_checkpoint()
         self._run = self._save_record(state="running")
         self._callbacks.start(self._run, self._steps, self._progress.step)
-        with self._checkpoint_on_interrupt():
-            self._train()
+        with self._told_of_the_end():
+            with self._interrupts:
+                self._train()
             self._finish()
         self._callbacks.end(self._run)
         return self._run
@@ -192,23 +196,39 @@ class _Session:
     def _train(self) -> None:
         progress, clock = self._progress, time.perf_counter()
         saved, losses = clock, []
+        if self._out_of_patience:  # stopped after the evaluation that ended the training
+            return
         for step in self._train_steps():
             losses.append(step.loss)
             progress.step = step.number
-            self._callbacks.step(step)
+            self._tell(self._callbacks.step, step)
             last = step.number == self._steps
             due = last or step.number % self._interval == 0
             now = time.perf_counter()
-            if due or now - saved > CHECKPOINT_SECONDS:
+            if due or self._interrupts.came or now - saved > CHECKPOINT_SECONDS:
                 self._count_losses(losses, step)
                 losses.clear()
                 progress.seconds += now - clock
                 clock = now
-                stop = due and self._judge(step)
+                if due:
+                    self._judge(step)
                 self._save_checkpoint()
                 saved = time.perf_counter()
-                if stop:
+                if self._interrupts.came:
+                    raise KeyboardInterrupt
+                if due and self._out_of_patience:
                     break
+
+    def _tell(self, moment: Callable[[Any], None], what: Any) -> None:
+        """Tells the observers; where one interrupts, the step is judged and saved before the run stops."""
+        try:
+            moment(what)
+        except KeyboardInterrupt:
+            self._interrupts.came = True
+
+    @property
+    def _out_of_patience(self) -> bool:
+        return self._recipe.patience is not None and self._progress.stale >= self._recipe.patience
 
     def _train_steps(self) -> Iterator[Step]:
         return train_steps(
@@ -226,21 +246,26 @@ class _Session:
 
     def _count_losses(self, losses: Sequence[Tensor], step: Step) -> None:
         total = float(torch.stack(list(losses)).double().sum())
-        if not math.isfinite(total):
-            lr = self._recipe.lr / 3
-            raise TrainingError(
-                f"the loss is no longer a number (noticed at step {step.number}); the last checkpoint and "
-                f"the best weights are kept in {str(self._run.path)!r}; try: -o lr={lr:.1g} -o grad_clip=1"
-            )
+        self._check_finite("loss", total, step)
         self._progress.loss_sum += total
         self._progress.loss_count += len(losses)
 
-    def _judge(self, step: Step) -> bool:
-        """Evaluates, keeps the weights where they are the best so far; whether to stop early."""
+    def _check_finite(self, name: str, value: float, step: Step) -> None:
+        if not math.isfinite(value):
+            lr = self._recipe.lr / 3
+            raise TrainingError(
+                f"the {name} is no longer a number (noticed at step {step.number}); what was saved before is "
+                f"kept in {str(self._run.path)!r}; try: -o lr={lr:.1g} -o grad_clip=1"
+            )
+
+    def _judge(self, step: Step) -> None:
+        """Evaluates, and keeps the weights where they are the best so far."""
         progress = self._progress
         started = time.perf_counter()
         found = self._evaluate("validation", self._trained, self._recipe.eval_samples)
         progress.seconds += time.perf_counter() - started
+        for name, reached in found.items():
+            self._check_finite(f"validation {name}", reached, step)
         row = {
             "step": step.number,
             "epoch": step.epoch + 1,
@@ -262,8 +287,7 @@ class _Session:
             self._run = self._run.save(record)
         else:
             progress.stale += 1
-        self._callbacks.epoch(row)
-        return self._recipe.patience is not None and progress.stale >= self._recipe.patience
+        self._tell(self._callbacks.epoch, row)
 
     def _finish(self) -> None:
         """The best weights judged on the test split, a baseline beside them, and the model card."""
@@ -299,11 +323,10 @@ class _Session:
     # -- what is kept --
 
     @contextlib.contextmanager
-    def _checkpoint_on_interrupt(self) -> Iterator[None]:
+    def _told_of_the_end(self) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            self._save_checkpoint()
             self._run = self._save_record(state="interrupted")
             self._callbacks.end(self._run)
             raise
@@ -326,7 +349,7 @@ class _Session:
 
     def _restore(self) -> None:
         folder = self._run.path / "last"
-        if not folder.exists():  # stopped before its first checkpoint: it begins anew
+        if not (folder / STATE).exists():  # killed before its first checkpoint: it begins anew
             write_whole(self._run.path / METRICS, b"")
             return
         state = load_checkpoint(folder, modules=self._modules, optimizer=self._optimizer)
