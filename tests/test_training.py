@@ -461,7 +461,9 @@ def test_a_loss_that_is_no_number_is_one_error_and_the_last_good_state_is_kept(
 
 
 def test_a_learning_rate_that_is_far_too_high_is_one_error(tmp_path: Path) -> None:
-    with pytest.raises(zoo.TrainingError, match=r"no longer a number.*try: -o lr=.* -o grad_clip=1") as caught:
+    with pytest.raises(
+        zoo.TrainingError, match=r"no longer a number.*try: -o lr=.* -o grad_clip=1"
+    ) as caught:
         train(CHARTS, tmp_path / "run", optimizer="sgd", lr=1e30)
     assert "\n" not in str(caught.value)
     for path in (tmp_path / "run").rglob("*.safetensors"):
@@ -588,5 +590,3 @@ def test_data_with_an_empty_split_is_refused() -> None:
     whole = charts()
     with pytest.raises(zoo.DataError, match="its validation split is too small"):
         Dataset(name="charts", problem=whole.problem, splits={**whole.splits, "validation": empty})
-
-

@@ -58,10 +58,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=SHIPPED)
     parser.add_argument("--runs", type=Path, default=Path("runs/weights"))
     arguments = parser.parse_args()
-    records = {spec["model"] + "." + spec["tag"]: spec for spec in _read()}
     for name in arguments.names:
         run = _trained(name, arguments.runs / name.replace("/", "-"))
-        records[name] = to_builtins(_publish(run, name))
+        published = to_builtins(_publish(run, name))
+        records = {f"{spec['model']}.{spec['tag']}": spec for spec in _read()} | {name: published}
         _write([records[known] for known in sorted(records)])
         print(f"{name}: {records[name]['metrics']}", flush=True)
 

@@ -81,7 +81,7 @@ class Run:
             raise RunError(f"{str(folder / RECORD)!r} cannot be read: {error.strerror}") from None
         try:
             return cls(folder, msgspec.json.decode(content, type=RunRecord))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RunError(f"{str(folder / RECORD)!r} is damaged: {error}") from None
 
     @property

@@ -47,6 +47,13 @@ def train(
         raise click.UsageError("a run that is resumed keeps its model and settings; leave them out")
     from zoo import api
     from zoo.recipes import parse_overrides
+    from zoo.registry import installed
+    from zoo.runs import Run
+
+    if resume is not None:  # a wrong name is told before torch is imported
+        Run.open(resume)
+    else:
+        installed().model(str(model))
     from zoo.training.callbacks import ProgressBar
 
     bar = ProgressBar(progress_console(ctx))

@@ -48,6 +48,10 @@ def match_labels(dataset: Dataset, problem: Problem, labels: tuple[str, ...], mo
     """
     if dataset.problem.task != problem.task:
         raise DataError(f"{model} does {problem.task}; data {dataset.name!r} is for {dataset.problem.task}")
+    if not labels:
+        given, known = (getattr(output, "count", None) for output in (dataset.problem.output, problem.output))
+        if given != known:
+            raise DataError(f"data {dataset.name!r} has {given} classes; {model} tells {known} apart")
     if not labels or dataset.labels == labels:
         return dataset
     strange = [name for name in dataset.labels if name not in labels]

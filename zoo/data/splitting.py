@@ -17,8 +17,9 @@ def stratified(labels: np.ndarray, shares: dict[str, float], seed: int = 0) -> d
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         rows = rows[permutation(rng, len(rows))]
+        whole = len(rows)
         for name in others:
-            count = max(1, round(shares[name] * len(rows))) if len(rows) > 2 else 0
+            count = max(1, round(shares[name] * whole)) if whole > 2 else 0
             chosen[name].append(rows[:count])
             rows = rows[count:]
         chosen[first].append(rows)

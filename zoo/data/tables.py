@@ -62,6 +62,8 @@ def _read_columns(path: Path) -> dict[str, list[str]]:
             )
         except (DatasetGenerationError, ValueError, OSError) as error:
             reason = (str(error.__cause__ or error).strip().splitlines() or ["unreadable"])[0]
+            if "no data" in reason:  # how `datasets` tells of a table with a header alone
+                raise DataError(f"{str(path)!r} holds no rows") from None
             raise DataError(f"{str(path)!r} cannot be read as {kind}: {reason}") from None
         if not len(table):
             raise DataError(f"{str(path)!r} holds no rows")

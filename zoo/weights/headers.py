@@ -15,6 +15,7 @@ import msgspec
 from zoo.errors import WeightsError
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that a hostile file can cause
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ class Header(msgspec.Struct, frozen=True):
         text = self.metadata.get(key)
         try:
             return msgspec.json.decode(text) if text else None
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return None
 
 
@@ -58,7 +59,7 @@ def read_header(path: Path) -> Header:
             tensors = msgspec.convert(raw, dict[str, Entry])
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WeightsError(f"{path}: its header is no safetensors header: {error}") from None
     end = max((entry.data_offsets[1] for entry in tensors.values()), default=0)
     if end != size - 8 - length:
