@@ -58,10 +58,11 @@ def main() -> None:
     parser.add_argument(
         "--collect", type=Path, nargs="*", default=[], help="further folders of finished runs"
     )
+    parser.add_argument("--shared", action="store_true", help="the machine does other work: note no seconds")
     arguments = parser.parse_args()
     end = time.monotonic() + 60 * arguments.minutes
     folders = [arguments.runs, *arguments.collect]
-    _write(_finished(folders))
+    _write(_finished(folders), timed=not arguments.shared)
     for model, data, size in _plan():
         key = f"{model}/{data}/{size or 'all'}"
         folder = arguments.runs / key.replace("/", "-")
@@ -70,7 +71,7 @@ def main() -> None:
             continue
         run = zoo.resume(folder) if (folder / RECORD).exists() else _train(model, data, size, folder)
         print(f"{key}: {dict(run.metrics)} in {run.record.seconds:.0f} s", flush=True)
-        _write(_finished(folders))
+        _write(_finished(folders), timed=not arguments.shared)
 
 
 def _plan() -> Iterator[tuple[str, str, int]]:
@@ -108,13 +109,13 @@ def _first(dataset: Dataset, size: int) -> Dataset:
     return replace(dataset, splits={**dataset.splits, "train": fewer}, problem=problem)
 
 
-def _write(groups: Groups) -> None:
+def _write(groups: Groups, *, timed: bool) -> None:
     """The table: one record for each model, data set and size."""
-    found = [to_builtins(_evidence(groups[key])) for key in sorted(groups)]
+    found = [to_builtins(_evidence(groups[key], timed)) for key in sorted(groups)]
     TABLE.write_bytes(msgspec.json.format(msgspec.json.encode({"evidence": found}), indent=1) + b"\n")
 
 
-def _evidence(runs: list[Run]) -> Evidence:
+def _evidence(runs: list[Run], timed: bool) -> Evidence:
     """What the runs of one model on one data set reached, over their seeds."""
     record = runs[0].record
     scores = [run.metrics[_metric(run)] for run in runs]
@@ -131,7 +132,7 @@ def _evidence(runs: list[Run]) -> Evidence:
         precision=record.precision,
         batch_size=recipe.batch_size,
         seen=record.steps * min(recipe.batch_size, record.problem.samples or recipe.batch_size),
-        seconds=round(float(np.median([run.record.seconds for run in runs])), 2),
+        seconds=round(float(np.median([run.record.seconds for run in runs])), 2) if timed else None,
         memory_bytes=record.peak_memory_bytes or None,
     )
 

@@ -144,7 +144,7 @@ def test_a_mismatch_elsewhere_lists_the_tensors() -> None:
 
 
 def test_channels_that_the_weights_do_not_have_are_told() -> None:
-    with pytest.raises(zoo.WeightsError, match="c1.weight is 6x1x5x5 where the model has 6x3x5x5"):
+    with pytest.raises(zoo.WeightsError, match=r"c1\.weight is 6x1x5x5 where the model has 6x3x5x5"):
         zoo.load(DIGITS, in_chans=3)
     assert zoo.load(LENET, in_chans=3).c1.weight.shape[1] == 3
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_loaded_is_one_line(
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
-    with pytest.raises(zoo.RunError, match="has no run.json, so it is no run folder"):
+    with pytest.raises(zoo.RunError, match=r"has no run\.json, so it is no run folder"):
         zoo.load(tmp_path)
 
 
@@ -313,7 +313,7 @@ def test_classes_that_the_model_does_not_know_are_refused() -> None:
 
 
 def test_a_head_for_fewer_classes_is_not_judged_on_more() -> None:
-    with pytest.raises(zoo.DataError, match="has 10 classes; .* tells 3 apart") as caught:
+    with pytest.raises(zoo.DataError, match=r"has 10 classes; .* tells 3 apart") as caught:
         zoo.evaluate(zoo.load(DIGITS, num_classes=3), few("digits"))
     assert "\n" not in str(caught.value)
 
@@ -328,7 +328,7 @@ def test_a_model_without_weights_is_neither_judged_nor_asked() -> None:
         zoo.evaluate(LENET, "digits")
     with pytest.raises(zoo.WeightsError, match="has no weights loaded"):
         zoo.predict(LENET, ["x.png"])
-    with pytest.raises(zoo.WeightsError, match="does not come from zoo.load"):
+    with pytest.raises(zoo.WeightsError, match=r"does not come from zoo\.load"):
         zoo.predict(torch.nn.Linear(1, 1), ["x.png"])
 
 

@@ -277,7 +277,7 @@ def test_a_plugins_loader_must_give_a_dataset() -> None:
         def dataset_loader(self, name: str) -> Any:
             return lambda: [1, 2, 3]
 
-    with pytest.raises(zoo.PluginError, match="returned a list where a zoo.Dataset was expected"):
+    with pytest.raises(zoo.PluginError, match=r"returned a list where a zoo\.Dataset was expected"):
         zoo.load_dataset("digits", registry=Broken([]))
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -45,8 +45,13 @@ every_case = pytest.mark.parametrize("case", CASES)
 
 
 @pytest.fixture(autouse=True)
-def _fixed_seed() -> None:
+def _fixed_seed_and_one_thread() -> Iterator[None]:
+    """Steps of LSTMs as small as these keep several threads waiting for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
 
 
 def build(case: str, **options: object) -> nn.Module:
@@ -326,9 +331,17 @@ def test_a_classifier_reads_both_ways_alike() -> None:
 # -- the plugin --
 
 
-def test_every_model_of_the_plugin_is_built_and_trained_as_its_manifest_says() -> None:
-    registry = zoo.installed()
-    for spec in zoo_lstm.zoo_models():
-        model, _ = registry.model(f"lstm/{spec.name}")
-        assert model.spec == spec
-        assert isinstance(zoo.load(f"lstm/{spec.name}", problem=spec.reference), nn.Module)
+@pytest.mark.parametrize("name", ["classifier", "forecaster", "language_model", "seq2seq"])
+def test_the_plugins_models_load_by_name_and_have_their_facts(name: str) -> None:
+    model = zoo.load(f"lstm/{name}")
+    facts = zoo.info(f"lstm/{name}").spec.facts
+    assert facts.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_classifiers_head_alone_is_named_as_its_head() -> None:
+    (spec,) = (spec for spec in zoo_lstm.zoo_models() if spec.name == "classifier")
+    more = TEXT.replace(output=zoo.Classes(count=7))
+    shapes = [{n: t.shape for n, t in classifier(p, **SMALL).state_dict().items()} for p in (TEXT, more)]
+    differing = {name for name in shapes[0] if shapes[0][name] != shapes[1][name]}
+    assert differing == {"head.weight", "head.bias"}
+    assert spec.head == ("head",)

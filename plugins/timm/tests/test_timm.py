@@ -204,7 +204,7 @@ def test_encoders_without_classes_get_a_head(name: str) -> None:
 
 
 def test_the_encoders_are_those_that_timm_has_without_classes() -> None:
-    assert sorted(ENCODERS) == timm.list_models("*_enc")
+    assert set(ENCODERS) == set(timm.list_models("*_enc"))
 
 
 def test_the_head_of_an_encoder_sees_the_mean_of_its_tokens() -> None:
