@@ -22,7 +22,10 @@ def resolve_recipe(
     Raises `SpecError` that lists every unknown key and bad value.
     """
     settings = to_builtins(_read_file(file) if file else plugin_recipe(model, task))
-    return convert({**settings, **(overrides or {})}, Recipe, where=f"recipe of {model.name}")
+    overrides = overrides or {}
+    if "epochs" in overrides and "steps" not in overrides:
+        settings.pop("steps", None)  # steps rule over epochs, and it is epochs that were asked for
+    return convert({**settings, **overrides}, Recipe, where=f"recipe of {model.name}")
 
 
 def plugin_recipe(model: Model, task: str) -> Recipe:

@@ -35,5 +35,20 @@ def disabled_plugins() -> frozenset[str]:
         raise ZooError(f"{path} cannot be read ({error}); mend or remove it") from None
 
 
+def set_disabled(plugin: str, disabled: bool) -> None:
+    """Puts a plugin off, or takes it back; raises `ZooError` where that cannot be kept."""
+    names = disabled_plugins() - {plugin} | ({plugin} if disabled else set())
+    path = _settings_file()
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(msgspec.json.encode({"disabled": sorted(names)}))
+        partial.replace(path)
+    except OSError as error:
+        raise ZooError(
+            f"{path} cannot be written: {error.strerror}; set ZOO_HOME to another folder"
+        ) from None
+
+
 def _settings_file() -> Path:
     return home() / "settings.json"

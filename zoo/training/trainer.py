@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from zoo.build import build, build_with_weights
 from zoo.data.dataset import Dataset
-from zoo.errors import RunError, TrainingError
+from zoo.errors import PluginError, RunError, TrainingError
 from zoo.evaluation import means, score
 from zoo.registry import Model, Registry
 from zoo.runs import (
@@ -35,7 +35,7 @@ from zoo.runs import (
     write_card,
     write_whole,
 )
-from zoo.specs import Recipe, TaskSpec, WeightsSpec
+from zoo.specs import Classes, Recipe, SeriesOutput, TaskSpec, TokenOutput, WeightsSpec
 from zoo.tasks.base import Prepared, Task, prepare
 from zoo.training.callbacks import Callback, Callbacks
 from zoo.training.checkpoints import STATE, load_checkpoint, memory_peak, save_checkpoint, save_weights
@@ -94,6 +94,7 @@ def train_model(
     options = {**recipe.options, **options}
     torch.manual_seed(recipe.seed)
     module = _build(registry, model, prepared, options, start)
+    rehearse(module, task, prepared, model)
     accelerator = _accelerator(recipe, device)
     create_folder(output)
     record = RunRecord(
@@ -391,6 +392,35 @@ def _build(
         trained=start.spec.problem,
     )
     return module
+
+
+@torch.inference_mode()
+def rehearse(module: nn.Module, task: Task, prepared: Prepared, model: Model) -> None:
+    """One forward pass over two samples, so that a model that breaks its contract is found out at once.
+
+    Raises `PluginError` where the forward fails, or gives another shape than the task asks for.
+    """
+    split = prepared.splits["validation"]
+    batch = split.take(torch.arange(min(2, len(split))))
+    inputs = task.inputs(batch)
+    try:
+        output = module.eval()(*inputs)
+    except Exception as error:
+        line = (str(error).splitlines() or [""])[0]
+        reason = f"the forward of {model.name} failed: {type(error).__name__}: {line}"
+        raise PluginError(model.plugin.name, reason) from error
+    count = len(inputs[0])
+    match prepared.problem.output:
+        case Classes(count=classes):
+            expected: tuple[int, ...] = (count, classes)
+        case SeriesOutput(length=length, channels=channels):
+            expected = (count, length, channels)
+        case TokenOutput(vocab_size=vocabulary):
+            expected = (*inputs[-1].shape, vocabulary)
+    if not isinstance(output, Tensor) or tuple(output.shape) != expected:
+        given = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        reason = f"the forward of {model.name} gives {given} where the task asks for {list(expected)}"
+        raise PluginError(model.plugin.name, reason)
 
 
 def _accelerator(recipe: Recipe, device: str) -> Accelerator:

@@ -10,9 +10,7 @@ Input = TypeVar("Input", zoo.ImageInput, zoo.TokenInput, zoo.SeriesInput)
 Output = TypeVar("Output", zoo.Classes, zoo.SeriesOutput)
 
 
-def ends(
-    model: str, problem: zoo.Problem, input: type[Input], output: type[Output]
-) -> tuple[Input, Output]:
+def ends(model: str, problem: zoo.Problem, input: type[Input], output: type[Output]) -> tuple[Input, Output]:
     """The problem's input and output, which must be of the kinds that `model` maps to one another.
 
     Raises `zoo.SpecError` where they are not.
