@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PACKAGES := . plugins/cnn plugins/lstm plugins/transformer plugins/timm weights
 EDITABLE := $(foreach package,$(PACKAGES),-e $(package))
 READY := $(VENV)/ready
-DEMO := runs/demo
+# Tests run side by side: several pools of threads on the same cores would only wait for one another.
+ALONE := OMP_NUM_THREADS=1
 
 .PHONY: setup demo test check lint bench weights clean
 
@@ -21,10 +22,10 @@ demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not slow and not gpu" -n 2
+	$(ALONE) $(BIN)/python -m pytest -q -m "not slow and not gpu" -n 2
 
 check: setup lint
-	$(BIN)/python -m pytest -q -m "not gpu" -n 2
+	$(ALONE) $(BIN)/python -m pytest -q -m "not gpu" -n 2
 	$(BIN)/python benchmarks/startup.py --smoke
 
 lint: setup

@@ -25,7 +25,7 @@ def evaluate(model: str, data: str | None, split: str, device: str, as_json: boo
     primary = installed().task(found.task)
     rows = []
     for name, metric in found.metrics.items():
-        unit = primary.unit if name == primary.metric else _unit(metric.high)
+        unit = primary.unit if name == primary.metric else _unit(name)
         trivial = found.baseline.metrics.get(name)
         interval = f"[{score(metric.low, unit)}, {score(metric.high, unit)}]"
         rows.append(
@@ -35,5 +35,5 @@ def evaluate(model: str, data: str | None, split: str, device: str, as_json: boo
     click.echo(f"{found.model} on {found.samples:,} samples of {found.data} ({found.split})")
 
 
-def _unit(largest: float) -> str:
-    return "fraction" if largest <= 1 else "number"
+def _unit(name: str) -> str:
+    return "fraction" if name.endswith(("accuracy", "match")) else "number"

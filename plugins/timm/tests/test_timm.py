@@ -124,11 +124,13 @@ def test_an_architecture_has_as_many_parameters_as_its_facts_say(
 
 
 @pytest.mark.slow
-def test_every_architecture_has_as_many_parameters_as_its_facts_say(
+def test_every_architecture_builds_with_as_many_parameters_as_its_facts_say(
     models: dict[str, zoo.ModelSpec],
 ) -> None:
     counts = {name: count_parameters(_on_meta(model)) for name, model in models.items()}
-    assert counts == {name: model.facts.parameters for name, model in models.items()}
+    known = {name: model.facts.parameters for name, model in models.items() if model.facts}
+    assert {name: counts[name] for name in known} == known
+    assert all(counts.values())
 
 
 @pytest.mark.parametrize("name", FACTS)
