@@ -45,30 +45,29 @@ def recommend(
     data: str | Dataset | None = None,
     device: str | Device = "auto",
     budget: Budget | None = None,
-    data_name: str = "",
     **options: Any,
 ) -> Recommendation:
     """The models that suit a problem, best first: see `zoo.recommender.recommend` for the options.
 
-    Give the `problem`, or `data` of which it is read; `data_name` is what the commands to run name.
-    Raises `ZooError` for nonsense.
+    Give the `problem`, or `data` of which it is read. Raises `ZooError` for nonsense.
     """
     from zoo import recommender
 
     registry = installed()
     if (problem is None) == (data is None):
         raise SpecError("recommend", ["give either a problem or data"])
+    source = ""
     if isinstance(data, str):
-        problem, name = problem_of(registry, data), data
+        problem, source = problem_of(registry, data), data
     elif data is not None:
-        problem, name = data.problem, data.source
+        problem, source = data.problem, data.source
     place = recommender.find_device(registry, device) if isinstance(device, str) else device
     return recommender.recommend(
         registry,
         problem,  # type: ignore[arg-type]
         place,
         budget or Budget(),
-        data=data_name or (name if data is not None else "DATA"),
+        data=source or "DATA",
         **options,
     )
 
@@ -404,8 +403,3 @@ def _verify(registry: Registry, module: nn.Module, spec: WeightsSpec | None, pro
         )
     task = registry.task_implementation(problem.task)
     check_golden(module, task, problem, spec.preprocess, spec.golden, spec.name)
-
-
-def parse_problem(fields: Mapping[str, Any]) -> Problem:
-    """A problem from plain values, as the command line gives them; every fault at once."""
-    return convert(dict(fields), Problem, where="problem")

@@ -383,6 +383,19 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
         if self.warmup_epochs and not self.steps and self.warmup_epochs >= self.epochs:
             yield f"warmup_epochs = {self.warmup_epochs:g}: not less than epochs = {self.epochs}"
 
+    def steps_per_epoch(self, samples: int) -> int:
+        """Whole batches in an epoch; a set smaller than a batch makes one."""
+        return max(1, samples // self.batch_size)
+
+    def total_steps(self, samples: int) -> int:
+        """The optimizer steps of a whole training."""
+        return self.steps or self.epochs * self.steps_per_epoch(samples)
+
+    @property
+    def evaluations(self) -> int:
+        """How often a training is judged: after each epoch, or ten times where steps bound it."""
+        return 10 if self.steps else self.epochs
+
     @property
     def scaled_lr(self) -> float:
         """The learning rate at this batch size, by the rule the recipe names."""

@@ -48,12 +48,11 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
     from zoo import api
 
     registry = installed()
-    if data:
-        problem = api.problem_of(registry, data)
-    elif given["task"]:
+    problem = None
+    if not data and given["task"]:
         registry.task(given["task"])
         problem = _describe(given)
-    else:
+    elif not data:
         raise click.UsageError("say what for: --data DATA, or --task TASK --samples N --input SIZE")
     budget = Budget(
         memory_bytes=parse_bytes(given["memory"]) if given["memory"] else None,
@@ -63,13 +62,13 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
     )
     answer = api.recommend(
         problem,
+        data=data or None,
         device=device,
         budget=budget,
         objective=objective,
         top=top,
         pretrained=given["pretrained"],
         offline=given["offline"],
-        data_name=data or "DATA",
     )
     if as_json:
         print_json(answer.as_json())

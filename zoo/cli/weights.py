@@ -6,7 +6,7 @@ import click
 
 from zoo.cli.output import json_option, print_json, print_table
 from zoo.errors import WeightsError
-from zoo.registry import installed
+from zoo.registry import installed, iterate_weights
 from zoo.specs import to_builtins
 from zoo.units import format_bytes
 
@@ -46,13 +46,9 @@ def verify(names: tuple[str, ...], every: bool) -> None:
     """Check the sha256 of weights, load them, and compare the model's answers with their record."""
     from zoo import api
 
-    registry = installed()
     if every:
         names = tuple(
-            spec.name
-            for model in registry.models.values()
-            for spec in model.weights
-            if spec.sources[0].startswith("package://")
+            spec.name for _, spec in iterate_weights(installed()) if spec.sources[0].startswith("package://")
         )
     if not names:
         raise click.UsageError("say which weights, or --all")

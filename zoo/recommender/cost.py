@@ -22,7 +22,6 @@ FP32 = 4
 GPUS = ("cuda", "rocm", "tpu", "xpu")
 Z80, Z95 = 1.2816, 1.6449  # half of an 80% interval, and a bound that holds in 95 of 100, in deviations
 TRAIN_SHARE, VALIDATION_SHARE = 0.70, 0.15  # where data has no splits of its own
-EVALUATIONS = 10  # of a training that is bounded by steps
 
 # -- memory --
 MOMENTS: Mapping[str, float] = {  # fp32 values that an optimizer keeps for each parameter
@@ -208,11 +207,9 @@ class Plan:
     def count_steps(self, samples: int | None) -> tuple[int, int] | None:
         """Optimizer steps and evaluations of a training; None where only the samples could tell."""
         recipe = self.recipe
-        if recipe.steps is not None:
-            return recipe.steps, EVALUATIONS
-        if samples is None:
+        if samples is None and recipe.steps is None:
             return None
-        return recipe.epochs * max(1, samples // recipe.batch_size), recipe.epochs
+        return recipe.total_steps(samples or 0), recipe.evaluations
 
     @cached_property
     def _pace(self) -> _Pace | None:

@@ -57,16 +57,6 @@ class Step:
     lr: float
 
 
-def steps_per_epoch(samples: int, recipe: Recipe) -> int:
-    """Whole batches in an epoch; a set smaller than a batch makes one."""
-    return max(1, samples // recipe.batch_size)
-
-
-def total_steps(samples: int, recipe: Recipe) -> int:
-    """The steps of a whole training."""
-    return recipe.steps or recipe.epochs * steps_per_epoch(samples, recipe)
-
-
 def train_steps(
     model: nn.Module,
     split: Split,
@@ -85,9 +75,9 @@ def train_steps(
     The order of the samples and all randomness of a step follow from the recipe's seed and the
     step's number alone, so that a run that goes on from a checkpoint equals one never interrupted.
     """
-    per_epoch = steps_per_epoch(len(split), recipe)
+    per_epoch = recipe.steps_per_epoch(len(split))
     order, order_epoch = torch.empty(0, dtype=torch.int64), -1
-    for done in range(start, total_steps(len(split), recipe)):
+    for done in range(start, recipe.total_steps(len(split))):
         epoch, position = divmod(done, per_epoch)
         if epoch != order_epoch:
             order, order_epoch = epoch_rows(len(split), seed=recipe.seed, epoch=epoch), epoch

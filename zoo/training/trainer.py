@@ -40,11 +40,10 @@ from zoo.tasks.base import Prepared, Task, prepare
 from zoo.training.callbacks import Callback, Callbacks
 from zoo.training.checkpoints import STATE, load_checkpoint, memory_peak, save_checkpoint, save_weights
 from zoo.training.interrupts import Interrupts
-from zoo.training.loop import Step, steps_per_epoch, total_steps, train_steps
+from zoo.training.loop import Step, train_steps
 from zoo.training.optimizers import check_optimizer, make_optimizer, make_scheduler
 
 CHECKPOINT_SECONDS = 60.0
-EVALUATIONS = 10  # of a training that is bounded by steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,6 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     best: float | None = None
-    best_step: int = 0
     stale: int = 0
     loss_sum: float = 0.0
     loss_count: int = 0
@@ -162,16 +160,17 @@ class _Session:
         self._splits = {name: split.to(accelerator.device) for name, split in prepared.splits.items()}
         self._scale = task.scale(prepared.dataset)
         samples = len(prepared.splits["train"])
-        self._steps = total_steps(samples, recipe)
-        epoch_steps = steps_per_epoch(samples, recipe)
-        self._interval = max(1, self._steps // EVALUATIONS) if recipe.steps else epoch_steps
+        self._steps = recipe.total_steps(samples)
+        self._interval = max(1, self._steps // recipe.evaluations)
         if recipe.channels_last:
             module = module.to(memory_format=torch.channels_last)
         self._module = module.to(accelerator.device)
         if recipe.compile:
             self._module.compile()
         optimizer = make_optimizer(self._module, recipe)
-        self._scheduler = make_scheduler(optimizer, recipe, steps=self._steps, epoch_steps=epoch_steps)
+        self._scheduler = make_scheduler(
+            optimizer, recipe, steps=self._steps, epoch_steps=recipe.steps_per_epoch(samples)
+        )
         self._model, self._optimizer = accelerator.prepare(self._module, optimizer)
         self._average = ModelEmaV3(self._module, decay=recipe.ema_decay) if recipe.ema_decay else None
         others = registry.call("zoo_callbacks", Callback, run=run)
@@ -191,7 +190,6 @@ class _Session:
             with self._interrupts:
                 self._train()
             self._finish()
-        self._callbacks.end(self._run)
         return self._run
 
     def _train(self) -> None:
@@ -282,7 +280,7 @@ class _Session:
             value > progress.best if self._spec.maximize else value < progress.best
         )
         if better:
-            progress.best, progress.best_step, progress.stale = value, step.number, 0
+            progress.best, progress.stale = value, 0
             record = self._run.record.replace(best={"step": step.number, **found})
             save_weights(self._run.path / WEIGHTS, self._trained, record.receipt())
             self._run = self._run.save(record)
@@ -329,11 +327,9 @@ class _Session:
             yield
         except KeyboardInterrupt:
             self._run = self._save_record(state="interrupted")
-            self._callbacks.end(self._run)
             raise
-        except BaseException:
+        finally:
             self._callbacks.end(self._run)
-            raise
 
     @property
     def _modules(self) -> dict[str, nn.Module]:
