@@ -200,6 +200,8 @@ class SeriesOutput(Record, tag_field="kind", tag="series", frozen=True, kw_only=
 
 Input = ImageInput | TokenInput | SeriesInput
 Output = Classes | TokenOutput | SeriesOutput
+InputT = TypeVar("InputT", ImageInput, TokenInput, SeriesInput)
+OutputT = TypeVar("OutputT", Classes, TokenOutput, SeriesOutput)
 
 
 class Problem(Record, frozen=True, kw_only=True):
@@ -209,6 +211,16 @@ class Problem(Record, frozen=True, kw_only=True):
     input: Input
     output: Output
     samples: Annotated[int, Meta(ge=0)] | None = None
+
+    def expect(self, model: str, input: type[InputT], output: type[OutputT]) -> tuple[InputT, OutputT]:
+        """The input and the output, which must be of the kinds that `model` maps to one another.
+
+        What a builder asks first. Raises `SpecError` where they are not.
+        """
+        if isinstance(self.input, input) and isinstance(self.output, output):
+            return self.input, self.output
+        given = f"{type(self.input).__name__} to {type(self.output).__name__}"
+        raise SpecError(model, [f"maps {input.__name__} to {output.__name__}, not {given}"])
 
 
 # -- models -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from torch import nn
 
 import zoo
-from zoo_cnn.problems import check_image_size, ends
+from zoo_cnn.problems import check_image_size
 
 
 def convnet(problem: zoo.Problem, *, width: int = 32, dropout: float = 0.5) -> nn.Module:
@@ -18,7 +18,7 @@ def convnet(problem: zoo.Problem, *, width: int = 32, dropout: float = 0.5) -> n
 
     Raises `zoo.SpecError` for a problem without images or classes, or images under 10 x 10 pixels.
     """
-    image, classes = ends("convnet", problem, zoo.ImageInput, zoo.Classes)
+    image, classes = problem.expect("convnet", zoo.ImageInput, zoo.Classes)
     check_image_size("convnet", image, 10)
     height, breadth = (((side - 2) // 2 - 2) // 2 for side in (image.height, image.width))
     # Pooling before ReLU gives the same numbers as after it, and leaves ReLU a quarter of the work.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 import zoo
-from zoo_cnn.problems import ends
 
 
 def fcn(problem: zoo.Problem, *, width: int = 128) -> nn.Module:
@@ -17,7 +16,7 @@ def fcn(problem: zoo.Problem, *, width: int = 128) -> nn.Module:
 
     Raises `zoo.SpecError` for a problem without series or classes.
     """
-    series, classes = ends("fcn", problem, zoo.SeriesInput, zoo.Classes)
+    series, classes = problem.expect("fcn", zoo.SeriesInput, zoo.Classes)
     return FCN(series.channels, classes.count, width)
 
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from torch import nn
 
 import zoo
-from zoo_cnn.problems import check_image_size, ends
+from zoo_cnn.problems import check_image_size
 
 GRID = 5  # S4 is 5 x 5 for the paper's images of 32 x 32
 
@@ -25,7 +25,7 @@ def lenet5(problem: zoo.Problem, *, width: int = 1, modern: bool = False) -> nn.
 
     Raises `zoo.SpecError` for a problem without images or classes, or images under 16 x 16 pixels.
     """
-    image, classes = ends("lenet5", problem, zoo.ImageInput, zoo.Classes)
+    image, classes = problem.expect("lenet5", zoo.ImageInput, zoo.Classes)
     check_image_size("lenet5", image, 16)
     sides = [((side - 4) // 2 - 4) // 2 for side in (image.height, image.width)]
     height, breadth = grid = tuple(min(GRID, side) for side in sides)

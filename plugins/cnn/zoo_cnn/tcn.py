@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 import zoo
-from zoo_cnn.problems import ends
 
 
 def tcn(problem: zoo.Problem, *, width: int = 64, steps: int = 3, dropout: float = 0.1) -> nn.Module:
@@ -23,7 +22,7 @@ def tcn(problem: zoo.Problem, *, width: int = 64, steps: int = 3, dropout: float
 
     Raises `zoo.SpecError` for a problem without series in and out, or with other channels out than in.
     """
-    history, forecast = ends("tcn", problem, zoo.SeriesInput, zoo.SeriesOutput)
+    history, forecast = problem.expect("tcn", zoo.SeriesInput, zoo.SeriesOutput)
     if history.channels != forecast.channels:
         channels = f"{history.channels} channels in and {forecast.channels} out"
         raise zoo.SpecError("tcn", [f"forecasts the channels that it sees, not {channels}"])

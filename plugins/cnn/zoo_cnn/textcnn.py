@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
-from zoo_cnn.problems import ends
 
 PADDING = 0
 
@@ -31,7 +30,7 @@ def textcnn(
 
     Raises `zoo.SpecError` for a problem without tokens or classes.
     """
-    tokens, classes = ends("textcnn", problem, zoo.TokenInput, zoo.Classes)
+    tokens, classes = problem.expect("textcnn", zoo.TokenInput, zoo.Classes)
     return TextCNN(tokens.vocab_size, classes.count, embedding, maps, widths, dropout)
 
 

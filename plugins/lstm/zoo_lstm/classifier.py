@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
-from zoo_lstm.problems import ends
 from zoo_lstm.recurrent import PADDING, BiLSTM, real_lengths, real_steps
 
 
@@ -31,10 +30,10 @@ def classifier(
     """
     vectors: nn.Embedding | None = None
     if isinstance(problem.input, zoo.SeriesInput):
-        series, classes = ends("classifier", problem, zoo.SeriesInput, zoo.Classes)
+        series, classes = problem.expect("classifier", zoo.SeriesInput, zoo.Classes)
         size = series.channels
     else:
-        tokens, classes = ends("classifier", problem, zoo.TokenInput, zoo.Classes)
+        tokens, classes = problem.expect("classifier", zoo.TokenInput, zoo.Classes)
         vectors, size = nn.Embedding(tokens.vocab_size, embedding, padding_idx=PADDING), embedding
     return Classifier(vectors, size, classes.count, units, layers, patch, dropout)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 import zoo
-from zoo_lstm.problems import ends
 from zoo_lstm.recurrent import lstm
 
 
@@ -21,7 +20,7 @@ def forecaster(problem: zoo.Problem, *, units: int = 64, layers: int = 1, dropou
 
     Raises `zoo.SpecError` for a problem without series in and out, or with other channels out than in.
     """
-    history, forecast = ends("forecaster", problem, zoo.SeriesInput, zoo.SeriesOutput)
+    history, forecast = problem.expect("forecaster", zoo.SeriesInput, zoo.SeriesOutput)
     if history.channels != forecast.channels:
         channels = f"{history.channels} channels in and {forecast.channels} out"
         raise zoo.SpecError("forecaster", [f"forecasts the channels that it sees, not {channels}"])

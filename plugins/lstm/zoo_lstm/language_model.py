@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 import zoo
-from zoo_lstm.problems import ends
 from zoo_lstm.recurrent import lstm
 
 
@@ -25,7 +24,7 @@ def language_model(
 
     Raises `zoo.SpecError` for a problem that does not go from tokens to the same tokens.
     """
-    tokens, following = ends("language_model", problem, zoo.TokenInput, zoo.TokenOutput)
+    tokens, following = problem.expect("language_model", zoo.TokenInput, zoo.TokenOutput)
     if tokens.vocab_size != following.vocab_size:
         sizes = f"{tokens.vocab_size} tokens in and {following.vocab_size} out"
         raise zoo.SpecError("language_model", [f"goes on with the tokens that it reads, not {sizes}"])

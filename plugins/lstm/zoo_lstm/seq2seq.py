@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
-from zoo_lstm.problems import ends
 from zoo_lstm.recurrent import BiLSTM, last_states, lstm, real_lengths, real_steps
 
 
@@ -27,7 +26,7 @@ def seq2seq(
 
     Raises `zoo.SpecError` for a problem that does not go from tokens to tokens.
     """
-    source, target = ends("seq2seq", problem, zoo.TokenInput, zoo.TokenOutput)
+    source, target = problem.expect("seq2seq", zoo.TokenInput, zoo.TokenOutput)
     return Seq2Seq(source.vocab_size, target.vocab_size, embedding, units, dropout)
 
 

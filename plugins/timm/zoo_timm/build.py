@@ -23,10 +23,7 @@ def build(problem: zoo.Problem, *, architecture: str, **options: Any) -> nn.Modu
     Raises `zoo.SpecError` for a problem without images or classes, for an architecture that the
     installed timm lacks, and for a size of image that the architecture cannot do.
     """
-    image, classes = problem.input, problem.output
-    if not isinstance(image, zoo.ImageInput) or not isinstance(classes, zoo.Classes):
-        given = f"{type(image).__name__} to {type(classes).__name__}"
-        raise zoo.SpecError(architecture, [f"maps ImageInput to Classes, not {given}"])
+    image, classes = problem.expect(architecture, zoo.ImageInput, zoo.Classes)
     if not timm.is_model(architecture):
         raise zoo.SpecError(architecture, [f"no such architecture in timm {timm.__version__}"])
     cfg = config_of(architecture)

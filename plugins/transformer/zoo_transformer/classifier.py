@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import zoo
 from zoo_transformer.block import Transformer
-from zoo_transformer.problems import check_heads, sides
+from zoo_transformer.problems import check_heads
 from zoo_transformer.tokens import embedding, real_tokens
 
 
@@ -33,7 +33,7 @@ def classifier(
     Raises `zoo.SpecError` for a problem without tokens or classes, or a `dim` that does not divide into
     heads.
     """
-    tokens, classes = sides("classifier", problem, zoo.TokenInput, zoo.Classes)
+    tokens, classes = problem.expect("classifier", zoo.TokenInput, zoo.Classes)
     check_heads("classifier", dim, heads)
     return Classifier(tokens.vocab_size, classes.count, dim, depth, heads, stride, dropout)
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import zoo
 from zoo_transformer.block import Transformer
-from zoo_transformer.problems import check_heads, check_same, sides
+from zoo_transformer.problems import check_heads, check_same
 from zoo_transformer.tokens import embedding
 
 
@@ -24,7 +24,7 @@ def gpt(
     Raises `zoo.SpecError` for a problem without tokens in and out, for other tokens out than in, or for
     a `dim` that does not divide into heads.
     """
-    source, target = sides("gpt", problem, zoo.TokenInput, zoo.TokenOutput)
+    source, target = problem.expect("gpt", zoo.TokenInput, zoo.TokenOutput)
     check_same("gpt", "vocab_size", source.vocab_size, target.vocab_size)
     check_heads("gpt", dim, heads)
     return GPT(source.vocab_size, dim, depth, heads, dropout)

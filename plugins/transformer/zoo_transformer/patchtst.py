@@ -7,7 +7,7 @@ from torch import Tensor, nn
 import zoo
 from zoo_transformer.block import Transformer
 from zoo_transformer.patches import count_patches, cut_patches
-from zoo_transformer.problems import check_heads, check_patch, check_same, sides
+from zoo_transformer.problems import check_heads, check_patch, check_same
 
 
 def patchtst(
@@ -31,7 +31,7 @@ def patchtst(
     Raises `zoo.SpecError` for a problem without series in and out, other channels out than in, a
     history shorter than a patch, or a `dim` that does not divide into heads.
     """
-    history, forecast = sides("patchtst", problem, zoo.SeriesInput, zoo.SeriesOutput)
+    history, forecast = problem.expect("patchtst", zoo.SeriesInput, zoo.SeriesOutput)
     check_same("patchtst", "channels", history.channels, forecast.channels)
     check_heads("patchtst", dim, heads)
     check_patch("patchtst", history.length, patch, stride)

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import zoo
-
-Input = TypeVar("Input", zoo.ImageInput, zoo.TokenInput, zoo.SeriesInput)
-Output = TypeVar("Output", zoo.Classes, zoo.TokenOutput, zoo.SeriesOutput)
-
-
-def sides(model: str, problem: zoo.Problem, takes: type[Input], gives: type[Output]) -> tuple[Input, Output]:
-    """The problem's input and output; raises `zoo.SpecError` unless they are what `model` takes and gives."""
-    if isinstance(problem.input, takes) and isinstance(problem.output, gives):
-        return problem.input, problem.output
-    asked = f"{type(problem.input).__name__} to {type(problem.output).__name__}"
-    raise zoo.SpecError(model, [f"goes from {takes.__name__} to {gives.__name__}, not from {asked}"])
 
 
 def check_same(model: str, what: str, into: int, out: int) -> None:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import zoo
 from zoo_transformer.block import Transformer
-from zoo_transformer.problems import check_heads, sides
+from zoo_transformer.problems import check_heads
 from zoo_transformer.tokens import embedding, real_tokens
 
 
@@ -24,7 +24,7 @@ def seq2seq(
     Raises `zoo.SpecError` for a problem without tokens in and out, or a `dim` that does not divide into
     heads.
     """
-    source, target = sides("seq2seq", problem, zoo.TokenInput, zoo.TokenOutput)
+    source, target = problem.expect("seq2seq", zoo.TokenInput, zoo.TokenOutput)
     check_heads("seq2seq", dim, heads)
     return Seq2Seq(source.vocab_size, target.vocab_size, dim, depth, heads, dropout)
 

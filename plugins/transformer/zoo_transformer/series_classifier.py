@@ -7,7 +7,7 @@ from torch import Tensor, nn
 import zoo
 from zoo_transformer.block import Transformer
 from zoo_transformer.patches import cut_patches
-from zoo_transformer.problems import check_heads, check_patch, sides
+from zoo_transformer.problems import check_heads, check_patch
 
 
 def series_classifier(
@@ -30,7 +30,7 @@ def series_classifier(
     Raises `zoo.SpecError` for a problem without series or classes, series shorter than a patch, or a
     `dim` that does not divide into heads.
     """
-    series, classes = sides("series_classifier", problem, zoo.SeriesInput, zoo.Classes)
+    series, classes = problem.expect("series_classifier", zoo.SeriesInput, zoo.Classes)
     check_heads("series_classifier", dim, heads)
     check_patch("series_classifier", series.length, patch, stride)
     return SeriesClassifier(series.channels, classes.count, dim, depth, heads, patch, stride, dropout)

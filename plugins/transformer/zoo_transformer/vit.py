@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import zoo
 from zoo_transformer.block import Transformer
-from zoo_transformer.problems import check_heads, sides
+from zoo_transformer.problems import check_heads
 
 GRID = 8  # patches along the longer side, unless said otherwise
 BASE = 100.0  # of the rotary positions: distances are short in a small image
@@ -37,7 +37,7 @@ def vit(
     Raises `zoo.SpecError` for a problem without images or classes, or a `dim` that does not divide into
     heads.
     """
-    image, classes = sides("vit", problem, zoo.ImageInput, zoo.Classes)
+    image, classes = problem.expect("vit", zoo.ImageInput, zoo.Classes)
     check_heads("vit", dim, heads, axes=2)
     patch = patch or max(2, math.ceil(max(image.height, image.width) / GRID))
     return ViT(image.channels, classes.count, dim, depth, heads, patch, dropout)
