@@ -104,9 +104,7 @@ MISFITS = [
 
 @pytest.mark.parametrize(("builder", "problem"), MISFITS)
 def test_a_problem_of_another_kind_is_refused_in_one_line(builder: Builder, problem: zoo.Problem) -> None:
-    with pytest.raises(
-        zoo.SpecError, match=rf"^{builder.__name__}: maps \w+ to \w+, not \w+ to \w+$"
-    ):
+    with pytest.raises(zoo.SpecError, match=rf"^{builder.__name__}: maps \w+ to \w+, not \w+ to \w+$"):
         builder(problem)
 
 
