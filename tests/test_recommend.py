@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 import zoo
 from zoo.recommender import Calibration, Recommendation, estimate_memory, estimate_seconds, load_at, recommend
 from zoo.recommender.facts import shape_of
-from zoo.recommender.render import render
+from zoo.recommender.render import head_lines, table, tail_lines
 from zoo.recommender.score import ScoreModel
 from zoo.registry import Plugin, Registry
 from zoo.specs import TaskSpec
@@ -711,11 +710,7 @@ def test_a_person_reads_the_same(toy: Toy) -> None:
     evidence = [_result(name, 0.9, dataset=d) for d in "ab" for name in ("one", "two")]
     registry = toy([_model("one"), _model("two"), _model("large", _facts(10**9))], evidence)
     answer = _ask(registry, data="my photos")
-    console = Console(width=140, color_system=None)
-    with console.capture() as capture:
-        for part in render(answer):
-            console.print(part)
-    text = capture.get()
+    text = _text(answer)
     assert "2,000 images, 10 classes, 32x32, 3 channels" in text
     assert "toy/one" in text
     assert "accuracy (80%)" in text
@@ -727,11 +722,14 @@ def test_a_person_reads_the_same(toy: Toy) -> None:
 
 def test_an_answer_without_models_is_rendered_too(toy: Toy) -> None:
     answer = _ask(toy([_model("large", _facts(10**9))]), zoo.Budget(memory_bytes=GB))
-    console = Console(width=140, color_system=None)
-    with console.capture() as capture:
-        for part in render(answer):
-            console.print(part)
-    assert "nothing fits" in capture.get()
+    assert table(answer)[1] == []
+    assert "nothing fits" in _text(answer)
+
+
+def _text(answer: zoo.Recommendation) -> str:
+    columns, rows = table(answer)
+    lines = [*head_lines(answer), columns, *rows, *tail_lines(answer)]
+    return "\n".join("  ".join(line) for line in lines)
 
 
 # -- faults -----------------------------------------------------------------------------------
@@ -767,7 +765,7 @@ def test_recommending_imports_neither_torch_nor_numpy() -> None:
 import sys
 import zoo
 from zoo.recommender import find_device, recommend
-from zoo.recommender.render import render
+from zoo.recommender.render import head_lines, table, tail_lines
 from zoo.registry import Registry, discover
 registry = Registry(discover())
 problem = zoo.Problem(
@@ -777,7 +775,7 @@ problem = zoo.Problem(
     samples=1000,
 )
 answer = recommend(registry, problem, find_device(registry, "auto"), zoo.Budget())
-assert render(answer) and answer.as_json()
+assert head_lines(answer) and table(answer) and tail_lines(answer) and answer.as_json()
 heavy = {"torch", "timm", "numpy", "datasets", "accelerate", "huggingface_hub"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,6 +15,8 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console
 
+GAP = 2  # spaces between columns
+NARROW = 8  # characters that a column keeps, however narrow the terminal is
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs to read.")
@@ -25,23 +30,44 @@ def print_json(document: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
-def output_console() -> Console:
-    """Standard output; wide enough for whole lines where it is no terminal."""
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
-
-
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table on stdout; the columns in `right` hold numbers."""
-    from rich.table import Table
+    """A table on stdout; the columns in `right` hold numbers.
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    output_console().print(table)
+    Wide cells go on over several lines on a terminal; for programs such as grep each row is one line.
+    """
+    widths = _fitted([max(map(len, column)) for column in zip(columns, *rows, strict=True)])
+    for number, row in enumerate((columns, *rows)):
+        for parts in zip_longest(*map(_wrapped, row, widths), fillvalue=""):
+            cells = (
+                part.rjust(width) if name in right else part.ljust(width)
+                for name, part, width in zip(columns, parts, widths, strict=True)
+            )
+            line = (" " * GAP).join(cells).rstrip()
+            click.echo(line if number else click.style(line, bold=True))
+
+
+def _fitted(widths: list[int]) -> list[int]:
+    """Widths of columns that fit a line, taken from the widest ones."""
+    while sum(widths) + GAP * (len(widths) - 1) > _line_width() and max(widths) > NARROW:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    return [cell] if len(cell) <= width else textwrap.wrap(cell, width)
+
+
+def print_lines(lines: Sequence[tuple[str, str]]) -> None:
+    """Labels with a text each, side by side on stdout."""
+    if lines:
+        formatter = click.HelpFormatter(width=_line_width())
+        formatter.write_dl([(click.style(label, bold=True), text) for label, text in lines])
+        click.echo(formatter.getvalue(), nl=False)
+
+
+def _line_width() -> int:
+    """Columns of the terminal; where there is none, lines are as long as they are."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
 def progress_console(ctx: click.Context) -> Console:

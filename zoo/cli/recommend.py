@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.output import json_option, output_console, print_json
+from zoo.cli.output import json_option, print_json, print_lines, print_table
 from zoo.errors import SpecError
 from zoo.registry import installed
 from zoo.specs import Budget, Problem, convert
@@ -73,11 +73,12 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
     if as_json:
         print_json(answer.as_json())
         return
-    from zoo.recommender.render import render
+    from zoo.recommender.render import head_lines, table, tail_lines
 
-    console = output_console()
-    for part in render(answer):
-        console.print(part)
+    print_lines(head_lines(answer))
+    if answer.recommendations:
+        print_table(*table(answer), right=("#",))
+    print_lines(tail_lines(answer))
 
 
 def _describe(given: dict[str, Any]) -> Problem:

@@ -35,7 +35,11 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     @property
     def name(self) -> str:
         """The model's full name, with the weights' tag."""
-        return self.weights.name if self.weights else self.model.name
+        return _name(self.model, self.weights)
+
+
+def _name(model: Model, weights: WeightsSpec | None) -> str:
+    return weights.name if weights else model.name
 
 
 _Costs = tuple[Load | None, Plan, Cost | None, Cost | None]  # memory, then seconds
@@ -98,19 +102,20 @@ class Filter:
         plan: Plan,
         costs: dict[Shape, _Costs],
     ) -> Candidate | Rejection:
-        name = weights.name if weights else model.name
-        refused = self._refused_license(model, weights)
+        refused = self._refused_license(model, weights) if self._licenses else None
         if refused is not None:
-            return Rejection(name, "license", refused, ", ".join(self._budget.licenses))
+            return Rejection(_name(model, weights), "license", refused, ", ".join(self._budget.licenses))
         if weights is not None and self._local is not None and not self._local.has(weights):
-            return Rejection(name, "offline", weights.sources[0], "not on this machine")
-        shape = shape_seen(model.spec, self._problem, plan.recipe, weights)
-        if shape not in costs:
-            costs[shape] = self._costs(model, shape, plan)
-        load, plan, memory, seconds = costs[shape]
-        exceeded = self._exceeded(name, load, memory, seconds)
-        if exceeded is not None:
-            return exceeded
+            return Rejection(_name(model, weights), "offline", weights.sources[0], "not on this machine")
+        load, memory, seconds = None, None, None
+        if model.spec.facts is not None:
+            shape = shape_seen(model.spec, self._problem, plan.recipe, weights)
+            if shape not in costs:
+                costs[shape] = self._costs(model, shape, plan)
+            load, plan, memory, seconds = costs[shape]
+            exceeded = self._exceeded(load, memory, seconds)
+            if exceeded is not None:
+                return Rejection(_name(model, weights), *exceeded)
         prediction = self._scores.predict(model, weights)
         timed = self._budget.seconds is None or seconds is not None
         fits = memory is not None and self.memory_limit is not None and timed
@@ -124,22 +129,20 @@ class Filter:
         return load, plan, memory, plan.seconds(load)
 
     def _exceeded(
-        self, name: str, load: Load | None, memory: Cost | None, seconds: Cost | None
-    ) -> Rejection | None:
-        """The first limit that the upper bound of an estimate is above."""
+        self, load: Load | None, memory: Cost | None, seconds: Cost | None
+    ) -> tuple[str, float, float] | None:
+        """The first limit that the upper bound of an estimate is above: which, what is needed and allowed."""
         budget, limit = self._budget, self.memory_limit
         if load is not None and budget.parameters is not None and load.parameters > budget.parameters:
-            return Rejection(name, "parameters", load.parameters, budget.parameters)
+            return "parameters", load.parameters, budget.parameters
         if memory is not None and limit is not None and memory.upper > limit:
-            return Rejection(name, "memory", round3(memory.upper), limit)
+            return "memory", round3(memory.upper), limit
         if seconds is not None and budget.seconds is not None and seconds.upper > budget.seconds:
-            return Rejection(name, "time", round3(seconds.upper), budget.seconds)
+            return "time", round3(seconds.upper), budget.seconds
         return None
 
     def _refused_license(self, model: Model, weights: WeightsSpec | None) -> str | None:
         """A licence that applies and is not allowed; weights without one are not allowed either."""
-        if not self._licenses:
-            return None
         applying = [model.spec.license, *([weights.license] if weights else [])]
         return next((name or "none stated" for name in applying if name.lower() not in self._licenses), None)
 

@@ -117,6 +117,7 @@ class Published:
         self._typical = self._scale.to(self._transfer.typical) if self._transfer else 0.0
         self._share = self._transfer.share(features(problem)[2]) if self._transfer else 0.0
         self._stated: dict[str, int] = {}
+        self._claimed: dict[str, float] = {}
         self._sizes = {word: entry.samples for entry in priors.pretraining for word in entry.words}
 
     def level(self) -> tuple[float, float] | None:
@@ -133,10 +134,11 @@ class Published:
         """By how much a model is better than an average one from scratch, before it is measured."""
         transfer, samples = self._transfer, self._problem.samples
         if weights is None:
-            claimed = sum(prior.mean for prior in self._claims(model, None)) if self._families else 0.0
-            return claimed + (
-                self._share * transfer.scratch_slope * self._talent(model, None) if transfer else 0.0
-            )
+            family = model.spec.family
+            if family not in self._claimed:  # asked for thousands of models of few families
+                self._claimed[family] = sum(prior.mean for prior in self._claims(model, None))
+            talent = self._share * transfer.scratch_slope * self._talent(model, None) if transfer else 0.0
+            return self._claimed[family] + talent
         if transfer is None:
             return 0.0
         gain = transfer.gain(self._pretraining(weights), samples) if samples else 0.0

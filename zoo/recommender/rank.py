@@ -121,9 +121,9 @@ def _ranked(candidates: Sequence[Candidate], weight: Weight) -> list[Candidate]:
     """
     worth = _worth(candidates, weight)
     ordered = sorted(candidates, key=lambda c: (not c.fits, -worth(c), *_expense(c), c.name))
-    seen: dict[str, Candidate] = {}
+    seen: dict[int, Candidate] = {}
     for candidate in ordered:
-        seen.setdefault(candidate.model.name, candidate)
+        seen.setdefault(id(candidate.model), candidate)
     return list(seen.values())
 
 

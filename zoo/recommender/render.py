@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import RenderableType
-from rich.table import Table
+from collections.abc import Sequence
 
 from zoo.recommender.answer import Choice, Recommendation
 from zoo.recommender.reasons import format_limit, format_score
@@ -15,32 +14,50 @@ UNKNOWN = "?"
 TIMES = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
-def render(answer: Recommendation) -> list[RenderableType]:
-    """What is asked, the table, why, what was ruled out, what is tied, and what to run next."""
-    head = _lines()
-    head.add_row("data", f"{_describe(answer.problem)}; {answer.problem.task}")
-    head.add_row("device", f"{_describe_device(answer.device)}; {_timing(answer)}")
-    tail = _lines()
-    for choice in answer.recommendations:
-        tail.add_row(f"why {_rank(answer, choice)}", "; ".join(choice.reasons))
-    for row, text in enumerate(_ruled_out(answer)):
-        tail.add_row("" if row else "ruled out", text)
+Line = tuple[str, str]  # a label, and what is said under it
+Cells = tuple[str, ...]
+
+
+def head_lines(answer: Recommendation) -> list[Line]:
+    """What is asked, and for which device."""
+    return [
+        ("data", f"{_describe(answer.problem)}; {answer.problem.task}"),
+        ("device", f"{_describe_device(answer.device)}; {_timing(answer)}"),
+    ]
+
+
+def table(answer: Recommendation) -> tuple[Cells, list[Cells]]:
+    """What is recommended: the names of the columns, and a row for each."""
+    columns = ("#", "model", "weights", f"{answer.task.metric} (80%)", "memory", "time", "fits")
+    return columns, [_row(answer, choice) for choice in answer.recommendations]
+
+
+def tail_lines(answer: Recommendation) -> list[Line]:
+    """Why, what was ruled out, what is tied, and what to run next."""
+    lines = [(f"why {_rank(answer, c)}", "; ".join(c.reasons)) for c in answer.recommendations]
+    lines += _under("ruled out", _ruled_out(answer))
     if answer.tied:
-        tail.add_row("tied", f"{_listed(_places(answer))} cannot be told apart by what is known")
-    for row, text in enumerate(answer.notes):
-        tail.add_row("" if row else "note", text)
-    if not answer.recommendations:
-        return [head, tail]
-    tail.add_row("run", answer.recommendations[0].command)
-    return [head, _table(answer), tail]
+        lines.append(("tied", f"{_listed(_places(answer))} cannot be told apart by what is known"))
+    lines += _under("note", answer.notes)
+    if answer.recommendations:
+        lines.append(("run", answer.recommendations[0].command))
+    return lines
 
 
-def _lines() -> Table:
-    """Labels and sentences, in two columns that keep apart where a sentence is long."""
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(style="bold", min_width=9, no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid
+def _under(label: str, texts: Sequence[str]) -> list[Line]:
+    return [("" if row else label, text) for row, text in enumerate(texts)]
+
+
+def _row(answer: Recommendation, choice: Choice) -> Cells:
+    return (
+        _rank(answer, choice),
+        choice.model,
+        choice.weights or "-",
+        _score(choice.score, answer.task.unit),
+        _memory(choice.memory_bytes),
+        _time(choice.seconds),
+        "baseline" if choice.role == "baseline" else choice.fits,
+    )
 
 
 def _describe(problem: Problem) -> str:
@@ -71,26 +88,6 @@ def _describe_device(device: Device) -> str:
 
 def _timing(answer: Recommendation) -> str:
     return f"timing calibrated {answer.calibrated}" if answer.calibrated else "timing not calibrated"
-
-
-def _table(answer: Recommendation) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("#", justify="right")
-    for name in ("model", "weights"):
-        table.add_column(name, overflow="fold")
-    for name in (f"{answer.task.metric} (80%)", "memory", "time", "fits"):
-        table.add_column(name, no_wrap=True)
-    for choice in answer.recommendations:
-        table.add_row(
-            _rank(answer, choice),
-            choice.model,
-            choice.weights or "-",
-            _score(choice.score, answer.task.unit),
-            _memory(choice.memory_bytes),
-            _time(choice.seconds),
-            "baseline" if choice.role == "baseline" else choice.fits,
-        )
-    return table
 
 
 def _rank(answer: Recommendation, choice: Choice) -> str:
