@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from zoo.errors import PluginError, SpecError, WeightsError, ZooError
 from zoo.profile import example_inputs, profile
@@ -64,6 +65,28 @@ def build(registry: Registry, model: Model, problem: Problem, options: Mapping[s
     return module
 
 
+class _WithoutValues(TorchFunctionMode):
+    """Passes over the initialisation of tensors on the meta device, which have no values.
+
+    torch works through it in Python there, which takes most of the time that a large model needs.
+    """
+
+    VALUES = frozenset(
+        getattr(Tensor, name)
+        for name in (
+            "add_ bernoulli_ clamp_ copy_ div_ erfinv_ exponential_ fill_ mul_ normal_ sub_ uniform_ zero_"
+        ).split()
+    )
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The tensor itself where only its values would change, else what torch does."""
+        if func in self.VALUES and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
 def trace_facts(registry: Registry, model: Model) -> Facts:
     """What the model costs at its reference problem, traced without computing."""
     reference = model.spec.reference
@@ -97,7 +120,7 @@ def build_with_weights(
         raise WeightsError(f"{path}: {error}") from None
     exact = trained is None or _same_shape(trained, problem)
     if exact:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutValues():
             module = build(registry, model, problem, options)
     else:
         module = build(registry, model, problem, options)
