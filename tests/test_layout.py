@@ -24,9 +24,14 @@ ABOVE = (  # the torch line, top first; a name stands for a module or for a whol
     "hookspecs",
     "manifests",
     "core",
+    "containment",
+    "distributions",
     "registry",
     "recipes",
+    "scaffold",
     "weights",
+    "environment",
+    "lockfile",
     "recommender",
 )
 BELOW = (
@@ -37,6 +42,7 @@ BELOW = (
     "runs",
     "evaluation",
     "golden",
+    "doctor",
     "training",
     "api",
     "testing",

@@ -709,7 +709,7 @@ def test_the_document_has_the_shape_that_others_rely_on(toy: Toy) -> None:
 def test_a_person_reads_the_same(toy: Toy) -> None:
     evidence = [_result(name, 0.9, dataset=d) for d in "ab" for name in ("one", "two")]
     registry = toy([_model("one"), _model("two"), _model("large", _facts(10**9))], evidence)
-    answer = _ask(registry, data="my photos")
+    answer = _ask(registry, data=["my photos"])
     text = _text(answer)
     assert "2,000 images, 10 classes, 32x32, 3 channels" in text
     assert "toy/one" in text

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.api import evaluate, info, list_models, load, predict, recommend, resume, train
+    from zoo.api import evaluate, info, inspect, list_models, load, predict, recommend, resume, train
     from zoo.data import Dataset, load_dataset
     from zoo.errors import (
         DataError,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "zoo.api": "evaluate info list_models load predict recommend resume train",
+    "zoo.api": "evaluate info inspect list_models load predict recommend resume train",
     "zoo.data": "Dataset load_dataset",
     "zoo.errors": "DataError PluginError RunError SpecError TrainingError UnknownNameError WeightsError "
     "ZooError",
@@ -109,6 +109,7 @@ __all__ = [
     "evaluate",
     "hookimpl",
     "info",
+    "inspect",
     "installed",
     "list_models",
     "load",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo.data.dataset import Dataset
+    from zoo.data.inspection import Inspection
     from zoo.evaluation import Evaluation
     from zoo.recommender import Recommendation
     from zoo.training import Callback
@@ -56,20 +57,29 @@ def recommend(
     registry = installed()
     if (problem is None) == (data is None):
         raise SpecError("recommend", ["give either a problem or data"])
-    source = ""
+    source, given = "", []
     if isinstance(data, str):
         problem, source = problem_of(registry, data), data
     elif data is not None:
         problem, source = data.problem, data.source
+        given = _as_options(data)
     place = recommender.find_device(registry, device) if isinstance(device, str) else device
     return recommender.recommend(
         registry,
         problem,  # type: ignore[arg-type]
         place,
         budget or Budget(),
-        data=source or "DATA",
+        data=(source or "DATA", *given),
         **options,
     )
+
+
+def _as_options(dataset: Dataset) -> list[str]:
+    """How the data was read, as options of `zoo train`."""
+    read = dataset.reading.options if dataset.reading else {}
+    columns = [f"{role}={name}" for role, names in read.get("columns", {}).items() for name in names]
+    given = ["--columns", ",".join(columns)] if columns else []
+    return given + (["--task", read["task"]] if "task" in read else [])
 
 
 def problem_of(registry: Registry, data: str) -> Problem:
@@ -81,6 +91,18 @@ def problem_of(registry: Registry, data: str) -> Problem:
 
     problem: Problem = load_dataset(data, registry=registry).problem
     return problem
+
+
+def inspect(data: str | Dataset, **options: Any) -> Inspection:
+    """What is in a data set: its problem, splits, classes, sizes, and what may be wrong with it.
+
+    `data` is a name, a path or `hf://owner/name`; `options` are those of `load_dataset`: `task`, `columns`,
+    `group_by`, `strict`. Raises `DataError` that says what is wrong, where, and what to do.
+    """
+    from zoo.data.inspection import inspect_dataset
+    from zoo.data.load import load_dataset
+
+    return inspect_dataset(load_dataset(data, **options) if isinstance(data, str) else data)
 
 
 def train(
@@ -135,12 +157,10 @@ def resume(
     callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Goes on with an interrupted run, exactly where it stopped; `data` only where the data has moved."""
-    from zoo.data.load import load_dataset
     from zoo.training.trainer import resume_run
 
     registry, opened = installed(), Run.open(run)
-    source = data or opened.record.source
-    dataset = load_dataset(source, registry=registry) if isinstance(source, str) else source
+    dataset = _data_of(opened, data)
     return resume_run(registry, opened, dataset, device=device, callbacks=callbacks)
 
 
@@ -280,11 +300,20 @@ def predict(
     return found
 
 
-def data_of(model: str | os.PathLike[str]) -> str:
-    """The data that a run was trained on, by name or path; raises `ZooError` where `model` is no run."""
+def data_of(model: str | os.PathLike[str]) -> Dataset:
+    """The data that a run was trained on, read as it was then; raises `ZooError` where `model` is no run."""
     if not Path(model, RECORD).is_file():
         raise ZooError(f"say on which data to judge {os.fspath(model)!r}: --data DATA")
-    return Run.open(model).record.source
+    return _data_of(Run.open(model), None)
+
+
+def _data_of(run: Run, data: str | Dataset | None) -> Dataset:
+    """The data of a run, or that which has taken its place, read with the options that the run recorded."""
+    from zoo.data.load import load_dataset
+
+    if data is not None and not isinstance(data, str):
+        return data
+    return load_dataset(data or run.record.source, **run.record.data.get("options", {}))
 
 
 def pick_device(name: str) -> str:

@@ -72,10 +72,21 @@ class _WithoutValues(TorchFunctionMode):
     """
 
     VALUES = frozenset(
-        getattr(Tensor, name)
-        for name in (
-            "add_ bernoulli_ clamp_ copy_ div_ erfinv_ exponential_ fill_ mul_ normal_ sub_ uniform_ zero_"
-        ).split()
+        {
+            Tensor.add_,
+            Tensor.bernoulli_,
+            Tensor.clamp_,
+            Tensor.copy_,
+            Tensor.div_,
+            Tensor.erfinv_,
+            Tensor.exponential_,
+            Tensor.fill_,
+            Tensor.mul_,
+            Tensor.normal_,
+            Tensor.sub_,
+            Tensor.uniform_,
+            Tensor.zero_,
+        }
     )
 
     def __torch_function__(

@@ -12,7 +12,8 @@ from torch import nn
 from torchmetrics.aggregation import MeanMetric
 
 from zoo.data.splits import Split
-from zoo.tasks.base import Baseline, Scores, Task
+from zoo.tasks.base import ANSWERS, Baseline, Scores, Task
+from zoo.tasks.macro import macro_metrics
 
 RESAMPLES = 1000
 INTERVAL = (10.0, 90.0)  # percent: an 80% interval
@@ -86,9 +87,12 @@ def score(
 
 
 def means(scores: Scores) -> dict[str, float]:
-    """Each metric: the weighted mean of its samples."""
-    found = {}
+    """Each metric: the weighted mean of its samples; those over classes where there are answers."""
+    found: dict[str, float] = {}
     for name, (values, weights) in scores.items():
+        if name == ANSWERS:
+            found |= macro_metrics(values, weights)
+            continue
         metric = MeanMetric(nan_strategy="disable").set_dtype(torch.float64)
         metric.update(values.double(), weights.double())
         found[name] = float(metric.compute())
@@ -98,13 +102,22 @@ def means(scores: Scores) -> dict[str, float]:
 def intervals(scores: Scores, *, seed: int = 0) -> dict[str, Metric]:
     """Each metric with its bootstrap interval (Efron 1979): 1,000 draws of as many samples."""
     rng = Generator(PCG64(seed))
-    found = {}
-    for name, value in means(scores).items():
+    reached, drawn = means(scores), {}
+    for name in scores:
+        if name == ANSWERS:
+            continue
         values, weights = (tensor.double().numpy() for tensor in scores[name])
-        drawn = np.empty(RESAMPLES)
+        drawn[name] = np.empty(RESAMPLES)
         for number in range(RESAMPLES):
             rows = rng.integers(len(values), size=len(values))
-            drawn[number] = (values[rows] * weights[rows]).sum() / max(weights[rows].sum(), 1e-12)
-        low, high = np.percentile(drawn, INTERVAL)
+            drawn[name][number] = (values[rows] * weights[rows]).sum() / max(weights[rows].sum(), 1e-12)
+    if ANSWERS in scores:
+        predicted, true = scores[ANSWERS]
+        draws = (torch.from_numpy(rng.integers(len(true), size=len(true))) for _ in range(RESAMPLES))
+        resampled = [macro_metrics(predicted[rows], true[rows]) for rows in draws]
+        drawn |= {name: np.array([row[name] for row in resampled]) for name in resampled[0]}
+    found = {}
+    for name, value in reached.items():
+        low, high = np.percentile(drawn[name], INTERVAL)
         found[name] = Metric(value, min(float(low), value), max(float(high), value))
     return found

@@ -5,8 +5,7 @@ and every fault is reported at once; one decoded from TOML or JSON by msgspec is
 and only re-read field by field when that finds a fault.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here, not kept as text: msgspec would have to compile every one of them anew.
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -349,10 +348,12 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
 
     `batch_size` is global, over all devices. `lr` holds at `lr_batch_size` samples a step and
     follows the batch by `lr_scaling`. `steps`, when given, rules over `epochs`. `patience` is in epochs
-    without a better validation metric. `affine` is the maximal random (rotation in degrees,
-    shift as a share of the side, zoom as a share), drawn anew for each image. `options` are
-    passed to the model's builder. `eval_samples` limits how much of the validation split is looked
-    at after each epoch. `optimizer` is a name of timm's.
+    without a better validation metric. `class_weights` weigh the loss of each class, in the order of
+    their names; "balanced" weighs each by the inverse of its samples. `balanced` draws as many samples
+    of each class. `affine` is the maximal random (rotation in degrees, shift as a share of the side,
+    zoom as a share), drawn anew for each image. `options` are passed to the model's builder.
+    `eval_samples` limits how much of the validation split is looked at after each epoch. `optimizer`
+    is a name of timm's.
     """
 
     epochs: Count = 10
@@ -374,6 +375,8 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
     min_lr: NonNegative = 0.0
     grad_clip: NonNegative = 0.0
     label_smoothing: Fraction = 0.0
+    class_weights: Literal["none", "balanced"] | tuple[NonNegative, ...] = "none"
+    balanced: bool = False
     affine: tuple[NonNegative, Fraction, Fraction] | None = None
     flip: bool = False
     mixup: NonNegative = 0.0

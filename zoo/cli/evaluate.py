@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from zoo.cli.data import data_options, read_data, tell_reading
 from zoo.cli.output import device_option, json_option, print_json, print_table, score
 
 
@@ -11,14 +14,30 @@ from zoo.cli.output import device_option, json_option, print_json, print_table, 
 @click.argument("model")
 @click.option("--data", metavar="DATA", help="A data set's name, a file or a folder; default: the run's own.")
 @click.option("--split", default="test", show_default=True, help="The split to judge on.")
+@data_options
 @device_option
 @json_option
-def evaluate(model: str, data: str | None, split: str, device: str, as_json: bool) -> None:
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    /,
+    model: str,
+    data: str | None,
+    split: str,
+    device: str,
+    as_json: bool,
+    **reading: Any,
+) -> None:
     """Judge MODEL, a name with a tag or a run folder, on DATA."""
     from zoo import api
     from zoo.registry import installed
 
-    found = api.evaluate(model, data or api.data_of(model), split=split, device=api.pick_device(device))
+    if data is None and any(reading.values()):
+        raise click.UsageError("a run's own data is read as it was in training; say which other: --data DATA")
+    dataset = read_data(data, **reading) if data else api.data_of(model)
+    if data:
+        tell_reading(ctx, dataset)
+    found = api.evaluate(model, dataset, split=split, device=api.pick_device(device))
     if as_json:
         print_json(found.as_json())
         return
@@ -36,4 +55,4 @@ def evaluate(model: str, data: str | None, split: str, device: str, as_json: boo
 
 
 def _unit(name: str) -> str:
-    return "fraction" if name.endswith(("accuracy", "match")) else "number"
+    return "fraction" if name.endswith(("accuracy", "match", "f1")) else "number"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,12 +12,16 @@ from zoo.registry import installed
 from zoo.specs import Budget, Problem, convert
 from zoo.units import parse_bytes, parse_count, parse_seconds
 
+if TYPE_CHECKING:
+    from zoo.data.dataset import Dataset
+
 BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 
 
 @click.command()
 @click.option("--data", metavar="DATA", help="A data set's name, a file or a folder.")
-@click.option("--task", help="The kind of problem, where there is no data yet.")
+@click.option("--task", help="The kind of problem, where there is no data or it could be for several.")
+@click.option("--columns", multiple=True, metavar="ROLE=COLUMN,...", help="Such as text=comment,label=stars.")
 @click.option("--samples", metavar="N", help="How many samples there are to train on, such as 5k.")
 @click.option("--classes", type=click.IntRange(min=1), help="How many classes there are to tell apart.")
 @click.option(
@@ -46,6 +50,7 @@ BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 def recommend(data: str | None, as_json: bool, top: int, objective: str, device: str, **given: Any) -> None:
     """Recommend models for DATA, or for a problem that you describe: their cost and expected score."""
     from zoo import api
+    from zoo.cli.data import read_data
 
     registry = installed()
     problem = None
@@ -60,9 +65,12 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
         parameters=parse_count(given["max_params"]) if given["max_params"] else None,
         licenses=given["licenses"],
     )
+    source: str | Dataset | None = data or None
+    if data and (given["columns"] or given["task"]):
+        source = read_data(data, columns=given["columns"], task=given["task"], group_by=None, strict=False)
     answer = api.recommend(
         problem,
-        data=data or None,
+        data=source,
         device=device,
         budget=budget,
         objective=objective,

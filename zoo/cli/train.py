@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.data import data_options, read_data, tell_reading
 from zoo.cli.output import device_option, json_option, print_json, progress_console, score
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="One option of the model.")
 @click.option("--weights", help="Start from these: a tag, a run folder or a source URI.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with an interrupted run.")
+@data_options
 @device_option
 @json_option
 @click.pass_context
 def train(
     ctx: click.Context,
+    /,
     model: str | None,
     data: str | None,
     output: Path | None,
@@ -39,11 +42,12 @@ def train(
     resume: Path | None,
     device: str,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Train MODEL on DATA, with the recipe that its plugin brings."""
     if resume is None and (model is None or data is None):
         raise click.UsageError("say what to train: zoo train MODEL --data DATA, or zoo train --resume RUN")
-    if resume is not None and (model or output or recipe or settings or options or weights):
+    if resume is not None and any((model, output, recipe, settings, options, weights, *reading.values())):
         raise click.UsageError("a run that is resumed keeps its model and settings; leave them out")
     from zoo import api
     from zoo.recipes import parse_overrides
@@ -60,9 +64,11 @@ def train(
     if resume is not None:
         run = api.resume(resume, data=data, device=device, callbacks=[bar])
     else:
+        dataset = read_data(str(data), **reading)
+        tell_reading(ctx, dataset)
         run = api.train(
             str(model),
-            str(data),
+            dataset,
             output=output,
             recipe=recipe,
             settings=parse_overrides(settings),

@@ -1,11 +1,11 @@
-"""A data set in memory: named columns, three splits, one problem."""
+"""A data set: named columns, three splits, one problem, and how it was read."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,46 @@ from numpy.typing import NDArray
 from zoo.errors import DataError
 from zoo.specs import Problem
 
-Column = NDArray[Any] | Sequence[str]
+if TYPE_CHECKING:
+    from zoo.data.images import Images
+
+Column = Union[NDArray[Any], Sequence[str], "Images"]
 Columns = Mapping[str, Column]
 SPLITS = ("train", "validation", "test")
 
 COLUMNS = {
-    "image-classification": ("images", "labels"),  # [N, C, H, W] uint8, [N] int64
+    "image-classification": ("images", "labels"),  # [N, C, H, W] uint8 or files, [N] int64
     "text-classification": ("text", "labels"),  # N strings, [N] int64
     "language-modeling": ("text",),  # documents
     "seq2seq": ("source", "target"),  # N strings each
-    "series-classification": ("series", "labels"),  # [N, T, C] float32, [N] int64
+    "series-classification": ("series", "labels"),  # [N, T, C] float32 with NaN after its end, [N] int64
     "forecasting": ("series",),  # [T, C] float32, one after the other in time
 }
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A sample that cannot be used: where it is, and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a user's data was read: as what, what was guessed, what was left out, how it was split.
+
+    `options` are the arguments of `load_dataset` that read it so again; `total` counts the samples before
+    any was skipped.
+    """
+
+    kind: str
+    told: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    total: int = 0
+    split: str = "as given"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +70,7 @@ class Dataset:
     season: int = 1
     license: str = ""
     notes: tuple[str, ...] = field(default=())
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         missing = [split for split in SPLITS if split not in self.splits]
@@ -60,6 +89,14 @@ class Dataset:
         """The class names, where there are classes."""
         return getattr(self.problem.output, "names", ())
 
+    def class_counts(self, split: str) -> dict[str, int]:
+        """How many samples of each class a split has; empty where there are no classes."""
+        if "labels" not in self.splits[split]:
+            return {}
+        counts = np.bincount(np.asarray(self.splits[split]["labels"]), minlength=len(self.labels))
+        names = self.labels or tuple(map(str, range(len(counts))))
+        return dict(zip(names, counts.tolist(), strict=False))
+
     def fingerprint(self) -> str:
         """sha256 over every split, column and value, in order."""
         digest = hashlib.sha256()
@@ -71,6 +108,20 @@ class Dataset:
                     digest.update(f"{column.dtype}{column.shape}".encode())
                     digest.update(np.ascontiguousarray(column).data)
                 else:
-                    for value in column:
+                    texts: Any = getattr(column, "digests", column)  # files are known by theirs
+                    for value in texts:
                         digest.update(value.encode("utf-8", "surrogatepass") + b"\0")
         return digest.hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """What a run keeps of it: enough to find the same samples in the same splits again."""
+        told: dict[str, Any] = {
+            "name": self.name,
+            "fingerprint": self.fingerprint(),
+            "license": self.license,
+        }
+        if self.reading is not None:
+            told |= {"kind": self.reading.kind, "split": self.reading.split}
+            told |= {"options": dict(self.reading.options)} if self.reading.options else {}
+            told |= {"skipped": len(self.reading.skipped)} if self.reading.skipped else {}
+        return told

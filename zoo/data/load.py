@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,32 +15,62 @@ from zoo.registry import Registry, installed
 from zoo.specs import Problem
 
 
-def load_dataset(source: str, *, registry: Registry | None = None) -> Dataset:
-    """The data set of that name, or the user's own at that path.
+def load_dataset(
+    source: str,
+    *,
+    task: str | None = None,
+    columns: Mapping[str, str | tuple[str, ...]] | None = None,
+    group_by: str | None = None,
+    strict: bool = False,
+    seed: int = 0,
+    registry: Registry | None = None,
+) -> Dataset:
+    """The data set of that name, or the user's own at that path or `hf://owner/name`.
 
-    A path is a folder of class folders of images, which may stand under train, validation and test; or a
-    CSV, TSV, JSON lines or Parquet file with the columns `text` and `label`, `source` and `target`, or
-    `text` alone. Raises `DataError` that says what is wrong with it.
+    `zoo.data.sources` lists what a path may hold. `columns` says which column is what (`{"image": "path",
+    "label": "species"}`) and `task` what it is for, where guessing would be wrong; `dataset.reading` tells
+    what was guessed. Splits are those given, else drawn by class with `seed`; rows that share a value of the
+    column `group_by` stay together. Samples that cannot be used are left out and named, or refused where
+    `strict`. Raises `DataError` that says what is wrong, where, and what to do.
     """
     registry = registry or installed()
-    path = Path(source).expanduser()
     if source in registry.datasets:
-        loaded = registry.dataset_loader(source)()
-        if not isinstance(loaded, Dataset):
-            kind = type(loaded).__name__
-            raise PluginError(source, f"its loader returned a {kind} where a zoo.Dataset was expected")
-        return replace(loaded, source=source)
-    if path.is_dir():
-        from zoo.data.image_folder import read_image_folder
+        return _by_name(source, registry, task, own=columns or group_by)
+    path = Path(source).expanduser()
+    if not source.startswith("hf://") and not path.exists():
+        close = closest(source, registry.datasets)
+        hint = f"did you mean {close[0]}?" if close else f"data sets by name: {', '.join(registry.datasets)}"
+        raise DataError(f"no file, folder or data set named {source!r}; {hint}")
+    from zoo.data.assemble import assemble
+    from zoo.data.request import Log, Request
+    from zoo.data.roles import find_roles, told_roles
+    from zoo.data.sources import open_source
 
-        return replace(read_image_folder(path), source=str(path.resolve()))
-    if path.is_file():
-        from zoo.data.tables import read_table
+    given = {
+        role: (names,) if isinstance(names, str) else tuple(names) for role, names in (columns or {}).items()
+    }
+    if group_by:
+        given["group"] = (group_by,)
+    table = open_source(source)
+    roles = find_roles(table, task=task, columns=given)
+    log = Log(source, strict)
+    log.told += told_roles(table, roles, given)
+    wanted = {"task": task, "columns": given, "seed": seed, "strict": strict}
+    options = {name: value for name, value in wanted.items() if value}
+    dataset = assemble(table, roles, Request(log, seed, options))
+    return replace(dataset, source=source if source.startswith("hf://") else str(path.resolve()))
 
-        return replace(read_table(path), source=str(path.resolve()))
-    close = closest(source, registry.datasets)
-    hint = f"did you mean {close[0]}?" if close else f"data sets by name: {', '.join(registry.datasets)}"
-    raise DataError(f"no file, folder or data set named {source!r}; {hint}")
+
+def _by_name(source: str, registry: Registry, task: str | None, *, own: Any) -> Dataset:
+    loaded = registry.dataset_loader(source)()
+    if not isinstance(loaded, Dataset):
+        kind = type(loaded).__name__
+        raise PluginError(source, f"its loader returned a {kind} where a zoo.Dataset was expected")
+    if task is not None and task != loaded.problem.task:
+        raise DataError(f"data {source!r} is for {loaded.problem.task}, not for {task}")
+    if own:
+        raise DataError(f"data {source!r} has no columns to choose from; leave out --columns and --group-by")
+    return replace(loaded, source=source)
 
 
 def match_labels(dataset: Dataset, problem: Problem, labels: tuple[str, ...], model: str) -> Dataset:

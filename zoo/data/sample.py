@@ -37,7 +37,8 @@ def write_sample(dataset: Dataset, split: str, index: int, output: Path) -> str:
             elif isinstance(value, str):
                 file.write(value.encode())
             else:
-                np.savetxt(file, value, delimiter=",", fmt="%.7g")
+                steps = np.asarray(value)
+                np.savetxt(file, steps[~np.isnan(steps).all(axis=1)], delimiter=",", fmt="%.7g")
     except FileExistsError:
         raise DataError(f"{str(output)!r} exists already; choose another --output") from None
     except OSError as error:

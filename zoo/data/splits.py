@@ -9,6 +9,8 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from zoo.errors import DataError
+
 Batch = dict[str, Tensor]
 
 
@@ -76,6 +78,20 @@ def epoch_rows(size: int, *, seed: int, epoch: int) -> Tensor:
     """The order of one epoch, which depends on nothing but `seed` and `epoch`."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(size, generator=generator)
+
+
+def balanced_rows(split: Split, *, seed: int, epoch: int) -> Tensor:
+    """The rows of one epoch drawn with replacement, each class as likely as the others.
+
+    Raises `DataError` where the samples have no classes.
+    """
+    labels = getattr(split, "columns", {}).get("labels")
+    if labels is None:
+        raise DataError("the recipe's balanced = true needs samples with classes; leave it out")
+    labels = labels.cpu()
+    weights = 1.0 / torch.bincount(labels)[labels].double()  # [N]
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.multinomial(weights, len(split), replacement=True, generator=generator)
 
 
 def in_order(split: Split, batch_size: int) -> Iterator[Batch]:

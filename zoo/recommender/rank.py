@@ -45,14 +45,14 @@ def recommend(
     top: int = 3,
     pretrained: bool | None = None,
     offline: bool = False,
-    data: str = "DATA",
+    data: Sequence[str] = ("DATA",),
     calibrations: Mapping[str, Calibration] | None = None,
 ) -> Recommendation:
     """The models that suit a problem, best first, with a cheap baseline and what was ruled out.
 
     `objective` is `balanced`, `accuracy`, `speed` or `size`. `pretrained` asks for weights to start
     from, or for none; by default both are weighed. With `offline`, weights must be on this machine.
-    `data` is what the commands to run name. `calibrations` stand in for those kept on this machine.
+    `data` is what the commands to run give after `--data`. `calibrations` stand in for those kept on this machine.
     Raises `ZooError` for a problem, task or option that makes no sense.
     """
     _check(problem, objective, top)
@@ -167,13 +167,13 @@ def _baseline(ranked: Sequence[Candidate]) -> Candidate | None:
 
 
 def _choice(
-    scores: ScoreModel, candidate: Candidate, first: Candidate, data: str, *, is_baseline: bool
+    scores: ScoreModel, candidate: Candidate, first: Candidate, data: Sequence[str], *, is_baseline: bool
 ) -> Choice:
     load, plan, recipe = candidate.load, candidate.plan, candidate.plan.recipe
     reasons = reasons_for(scores, candidate)
     if is_baseline:
         reasons.append(cheapness(candidate, first))
-    command = f"zoo train {candidate.name} --data {shlex.quote(data)}"
+    command = f"zoo train {candidate.name} --data {shlex.join(data)}"
     if recipe.accumulate > 1:
         command += f" -o accumulate={recipe.accumulate} -o eval_batch_size={recipe.eval_batch_size}"
     return Choice(

@@ -14,6 +14,9 @@ from zoo.errors import DataError
 from zoo.specs import ModelSpec, Preprocess, Problem, Recipe
 
 Scores = dict[str, tuple[Tensor, Tensor]]
+ANSWERS = (
+    "answers"  # of scores, the one that is no metric: predicted and true classes, for what needs all of them
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,10 @@ class Task(Protocol):
         ...
 
     def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
-        """For each metric a value and a weight per sample; the metric is the weighted mean."""
+        """For each metric a value and a weight per sample; the metric is the weighted mean.
+
+        A task with classes may add `ANSWERS`: the predicted and the true class of each sample.
+        """
         ...
 
     def scale(self, dataset: Dataset) -> float:

@@ -27,8 +27,9 @@ from zoo.specs import (
     TextPreprocess,
     TokenInput,
 )
-from zoo.tasks.base import Baseline, Prepared, Scores
+from zoo.tasks.base import ANSWERS, Baseline, Prepared, Scores
 from zoo.tasks.images import augment_images, encode_images, fit_images, read_images
+from zoo.tasks.macro import macro_metrics
 from zoo.tasks.series import encode_series, fit_series, read_series
 from zoo.tasks.text import VOCAB_SIZE, check_tokenizer, encode_texts
 
@@ -79,15 +80,25 @@ class Classification:
         return (batch[self.codec.column],)
 
     def loss(self, output: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
-        """Mean cross-entropy of `logits[B, K]`; labels are `[B]`, or `[B, K]` after mixing."""
-        return F.cross_entropy(output.float(), batch["labels"], label_smoothing=recipe.label_smoothing)
+        """Mean cross-entropy of `logits[B, K]`, weighed by class where the recipe says so.
+
+        Labels are `[B]`, or `[B, K]` after mixing.
+        """
+        weights = recipe.class_weights
+        return F.cross_entropy(
+            output.float(),
+            batch["labels"],
+            weight=torch.tensor(weights, device=output.device) if isinstance(weights, tuple) else None,
+            label_smoothing=recipe.label_smoothing,
+        )
 
     def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
-        """`accuracy` and `cross_entropy` (in nats)."""
-        labels = batch["labels"]
+        """`accuracy` and `cross_entropy` (in nats); answers, for `macro_f1` and `balanced_accuracy`."""
+        labels, predicted = batch["labels"], output.argmax(dim=1)
         ones = torch.ones_like(labels, dtype=torch.float32)
         return {
-            "accuracy": ((output.argmax(dim=1) == labels).float(), ones),
+            "accuracy": ((predicted == labels).float(), ones),
+            ANSWERS: (predicted, labels),
             "cross_entropy": (F.cross_entropy(output.float(), labels, reduction="none"), ones),
         }
 
@@ -100,7 +111,12 @@ class Classification:
         train = np.asarray(prepared.dataset.splits["train"]["labels"])
         judged = np.asarray(prepared.dataset.splits[split]["labels"])
         majority = int(np.bincount(train).argmax())
-        return Baseline(name="majority class", metrics={"accuracy": float((judged == majority).mean())})
+        always = torch.full((len(judged),), majority)
+        metrics = {
+            "accuracy": float((judged == majority).mean()),
+            **macro_metrics(always, torch.as_tensor(judged)),
+        }
+        return Baseline(name="majority class", metrics=metrics)
 
     def read(self, items: Sequence[str], preprocess: Preprocess, batch_size: int) -> Iterator[Batch]:
         """Files or texts, as the kind of input wants it."""

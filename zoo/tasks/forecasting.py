@@ -77,7 +77,9 @@ class Forecasting:
     def scale(self, dataset: Dataset) -> float:
         """Mean absolute one-season change of the training split, in units of its deviation."""
         values = np.asarray(dataset.splits["train"]["series"], dtype=np.float64)
-        change = np.abs(values[dataset.season :] - values[: -dataset.season]) / values.std(axis=0)
+        change = np.abs(values[dataset.season :] - values[: -dataset.season]) / np.maximum(
+            values.std(axis=0), 1e-8
+        )
         return max(float(change.mean()), 1e-12)
 
     def baseline(self, prepared: Prepared, split: str) -> Baseline:

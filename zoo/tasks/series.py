@@ -20,6 +20,7 @@ def fit_series(dataset: Dataset, recipe: Recipe) -> SeriesPreprocess:
     if not isinstance(native, SeriesInput):
         raise DataError(f"data {dataset.name!r} holds no series")
     values = np.asarray(dataset.splits["train"]["series"], dtype=np.float64).reshape(-1, native.channels)
+    values = values[~np.isnan(values).any(axis=1)]  # what comes after the end of shorter series
     trained = recipe.normalize == "train"
     return SeriesPreprocess(
         length=recipe.length or native.length,
@@ -31,16 +32,29 @@ def fit_series(dataset: Dataset, recipe: Recipe) -> SeriesPreprocess:
 
 
 def encode_series(series: np.ndarray, preprocess: SeriesPreprocess) -> Tensor:
-    """`[N, T, C]` cut or zero-padded to the model's length and standardised as the preprocessing says."""
+    """`[N, T, C]` cut or zero-padded to the model's length and standardised as the preprocessing says.
+
+    NaN after the end of a series becomes zero too, and counts for nothing before.
+    """
     values = torch.as_tensor(np.asarray(series, dtype=np.float32))
-    if preprocess.normalize == "sample":
+    ended = values.isnan()
+    if preprocess.normalize == "sample" and bool(ended.any()):
+        values = _standardized(values)
+    elif preprocess.normalize == "sample":
         mean, std = values.mean(dim=1, keepdim=True), values.std(dim=1, keepdim=True, correction=0)
         values = (values - mean) / std.clamp_min(1e-8)
     elif preprocess.normalize == "train":
         values = (values - torch.tensor(preprocess.mean)) / torch.tensor(preprocess.std)
-    values = values[:, : preprocess.length]
+    values = values.masked_fill(ended, 0.0)[:, : preprocess.length]
     missing = preprocess.length - values.shape[1]
     return torch.nn.functional.pad(values, (0, 0, 0, missing)) if missing else values
+
+
+def _standardized(values: Tensor) -> Tensor:
+    """Each series by the mean and deviation of its own steps, those before its end."""
+    mean = values.nanmean(dim=1, keepdim=True)
+    squares = (values - mean).square().nanmean(dim=1, keepdim=True)
+    return (values - mean) / squares.sqrt().clamp_min(1e-8)
 
 
 def read_series(items: Sequence[str], channels: int) -> np.ndarray:

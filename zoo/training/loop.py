@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from zoo.data.splits import Split, epoch_rows
+from zoo.data.splits import Split, balanced_rows, epoch_rows
 from zoo.specs import Problem, Recipe
 from zoo.tasks.base import Task
 
@@ -80,7 +80,7 @@ def train_steps(
     for done in range(start, recipe.total_steps(len(split))):
         epoch, position = divmod(done, per_epoch)
         if epoch != order_epoch:
-            order, order_epoch = epoch_rows(len(split), seed=recipe.seed, epoch=epoch), epoch
+            order, order_epoch = _order(split, recipe, epoch), epoch
         rows = order[position * recipe.batch_size : (position + 1) * recipe.batch_size]
         torch.manual_seed(recipe.seed * 1_000_003 + done)
         model.train()
@@ -103,3 +103,10 @@ def train_steps(
         if average is not None:
             average.update(accelerator.unwrap_model(model), done)
         yield Step(done + 1, epoch, loss, len(rows), optimizer.param_groups[0]["lr"])
+
+
+def _order(split: Split, recipe: Recipe, epoch: int) -> Tensor:
+    """The rows of an epoch: each once at random, or as many of each class where the recipe says so."""
+    if recipe.balanced:
+        return balanced_rows(split, seed=recipe.seed, epoch=epoch)
+    return epoch_rows(len(split), seed=recipe.seed, epoch=epoch)

@@ -20,6 +20,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from zoo.build import build, build_with_weights
+from zoo.data.balance import settle_balance
 from zoo.data.dataset import Dataset
 from zoo.errors import PluginError, RunError, TrainingError
 from zoo.evaluation import means, score
@@ -85,6 +86,7 @@ def train_model(
     """
     check_free(output)
     check_optimizer(recipe)
+    recipe = settle_balance(recipe, dataset)
     spec = registry.task(dataset.problem.task)
     task: Task = registry.task_implementation(spec.name)
     kept = start.spec.preprocess if start else None
@@ -103,7 +105,7 @@ def train_model(
         labels=dataset.labels,
         recipe=recipe,
         source=dataset.source,
-        data={"name": dataset.name, "fingerprint": dataset.fingerprint(), "license": dataset.license},
+        data=dataset.record(),
         weights=start.spec.name if start else "",
         device=describe_device(accelerator.device),
         precision=accelerator.mixed_precision.replace("no", "fp32"),

@@ -1,0 +1,156 @@
+"""Images in files: looked through once, decoded when they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from zoo.errors import DataError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"}
+ORIENTATION, SIDEWAYS = 0x0112, 5  # the EXIF tag, and the first of its values that swap width and height
+END_OF_JPEG, TAIL = b"\xff\xd9", 4096  # bytes in which a JPEG that was not cut short has its end
+FEW = 32  # items that are not worth starting threads for
+Cell = Path | bytes  # an image in a file of its own, or as it stands in a table
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look at an image told: upright width and height, PIL's mode, sha256, and the file's state."""
+
+    size: tuple[int, int]
+    mode: str
+    digest: str
+    stamp: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Images(Sequence[NDArray[np.uint8]]):
+    """Encoded images, one for each of `rows`; decoded to `channels` (1: grey, 3: colour) when asked for."""
+
+    cells: Sequence[Cell]
+    seen: Sequence[Seen]
+    rows: NDArray[np.int64]
+    channels: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+    @overload
+    def __getitem__(self, index: slice | NDArray[Any]) -> Images: ...
+    def __getitem__(self, index: Any) -> Any:
+        """One image as `[C, H, W]`, upright and in its own size; or the images of several rows."""
+        if isinstance(index, slice | np.ndarray):
+            return replace(self, rows=self.rows[index])
+        pixels = np.asarray(self.picture(int(index)))
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+    def picture(self, index: int) -> Image.Image:
+        """One image as PIL has it: upright, `L` or `RGB`; raises `DataError` where its file has changed."""
+        row = self.rows[index]
+        cell, seen = self.cells[row], self.seen[row]
+        if isinstance(cell, Path) and stamp(cell) != seen.stamp:
+            raise DataError(f"{str(cell)!r} changed after it was looked at; let it be, then begin anew")
+        return decode(cell, self.channels)
+
+    @property
+    def digests(self) -> list[str]:
+        """sha256 of each encoded image."""
+        return [self.seen[row].digest for row in self.rows]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Width and height of each image, `[N, 2]`."""
+        return np.array([self.seen[row].size for row in self.rows], dtype=np.int64).reshape(-1, 2)
+
+    @property
+    def modes(self) -> list[str]:
+        """PIL's mode of each image."""
+        return [self.seen[row].mode for row in self.rows]
+
+
+def look(cell: Cell) -> Seen | str:
+    """Size, mode and hash of an image, or why it cannot be read.
+
+    A JPEG that has its end is not decoded for that.
+    """
+    try:
+        before = stamp(cell) if isinstance(cell, Path) else None
+        content = cell.read_bytes() if isinstance(cell, Path) else cell
+        with Image.open(io.BytesIO(content)) as image:
+            size, mode = image.size, image.mode
+            if image.getexif().get(ORIENTATION, 1) >= SIDEWAYS:
+                size = size[1], size[0]
+            if image.format != "JPEG" or END_OF_JPEG not in content[-TAIL:]:
+                image.load()
+        if isinstance(cell, Path) and stamp(cell) != before:
+            return "it changed while it was read"
+    except FileNotFoundError:
+        return "there is no such file"
+    except Exception as error:  # PIL's decoders raise whatever a broken file leads them to
+        return _reason(error)
+    return Seen(size, mode, hashlib.sha256(content).hexdigest(), before)
+
+
+def decode(cell: Cell, channels: int) -> Image.Image:
+    """An image upright, grey (`L`) or in colour (`RGB`); raises `DataError` that names it."""
+    try:
+        with Image.open(cell if isinstance(cell, Path) else io.BytesIO(cell)) as image:
+            return _converted(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+    except FileNotFoundError:
+        raise DataError(f"no such image: {str(cell)!r}") from None
+    except Exception as error:  # PIL's decoders raise whatever a broken file leads them to
+        name = repr(str(cell)) if isinstance(cell, Path) else "an image of the table"
+        raise DataError(f"{name} cannot be read as an image: {_reason(error)}") from None
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size and time of the last change of a file, by which a change is noticed."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+def in_threads(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
+    """`work` for every item, in order; PIL and hashing let threads run side by side."""
+    cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+    with warnings.catch_warnings():  # of large images and odd metadata; what cannot be read is told anyway
+        warnings.simplefilter("ignore")
+        if len(items) < FEW:
+            return [work(item) for item in items]
+        with ThreadPoolExecutor(cores) as pool:
+            return list(pool.map(work, items))
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel, which PIL would cut off at 255
+        depth = np.asarray(image).astype(np.float32)
+        image = Image.fromarray(np.rint(np.clip(depth, 0, 65535) / 257).astype(np.uint8))
+    elif image.mode == "F":
+        raise OSError("its pixels are fractions, whose range is not known; save it with 8 or 16 bits")
+    elif image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert(mode)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        return f"it has more than {limit} million pixels; make it smaller"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image"
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,114 @@
+"""Texts alone, and pairs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from zoo.data.dataset import SPLITS, Column
+from zoo.data.request import Log, Parts, Request, groups_of, numbered, paths_of
+from zoo.data.roles import Roles
+from zoo.data.splitting import SHARES, plan_splits
+from zoo.data.table import Table, Texts, Values, as_texts, is_filled
+from zoo.errors import DataError
+from zoo.specs import Problem, TokenInput, TokenOutput
+
+VOCABULARY = 259  # padding, 256 bytes, begin, end
+LONGEST = 512  # bytes a text
+WINDOW = 256  # tokens that a language model sees at once
+FEW = 10  # documents: fewer are cut in three instead of being shared out
+
+
+def read_texts(values: Values, column: str) -> tuple[Texts, dict[int, str]]:
+    """A column of texts, and why some of them cannot be used, by row."""
+    texts = as_texts(values, column)
+    empty = np.flatnonzero(~is_filled(texts))
+    return Texts(texts, np.arange(len(texts))), {int(row): f"its {column} is empty" for row in empty}
+
+
+def text_input(columns: Sequence[Texts], log: Log) -> TokenInput:
+    """Tokens as long as the longest text, at most `LONGEST`; says how many texts are longer."""
+    lengths = np.concatenate([column.sizes for column in columns])
+    cut = int((lengths > LONGEST).sum())
+    if cut:
+        log.told.append(
+            f"{cut:,} texts are longer than {LONGEST} bytes (the longest {lengths.max():,}) and cut there"
+        )
+    return TokenInput(vocab_size=VOCABULARY, length=int(min(LONGEST, lengths.max())))
+
+
+def read_pairs(table: Table, roles: Roles, request: Request) -> Parts:
+    """Source and target texts, by split."""
+    found: dict[str, dict[str, Texts]] = {}
+    groups = {}
+    for split, columns in table.splits.items():
+        read = {role: read_texts(columns[roles.one(role)], roles.one(role)) for role in ("source", "target")}
+        faults = {row: why for _, faulty in read.values() for row, why in faulty.items()}
+        rows = request.log.keep(split, faults, len(read["source"][0]), None)
+        found[split] = {role: texts[rows] for role, (texts, _) in read.items()}
+        groups[split] = groups_of(columns, roles, rows.tolist())
+    classes = {split: np.zeros(len(pair["source"]), dtype=np.int64) for split, pair in found.items()}
+    plan = plan_splits(classes, numbered(groups), seed=request.seed, where=repr(table.uri))
+    splits = {
+        split: {role: texts[rows] for role, texts in found[part].items()}
+        for split, (part, rows) in plan.parts.items()
+    }
+    source, target = (
+        text_input([pair[role] for pair in splits.values()], request.log) for role in ("source", "target")
+    )
+    problem = Problem(
+        task="seq2seq",
+        input=source,
+        output=TokenOutput(vocab_size=VOCABULARY, length=target.length + 2),
+        samples=len(splits["train"]["source"]),
+    )
+    return Parts(problem, splits, _at_random(plan.told))
+
+
+def read_language(table: Table, roles: Roles, request: Request) -> Parts:
+    """Documents by split; a few that are not split already are cut in three."""
+    found: dict[str, Texts] = {}
+    groups = {}
+    for split, columns in table.splits.items():
+        texts, faults = read_texts(columns[roles.one("text")], roles.one("text"))
+        rows = request.log.keep(split, faults, len(texts), paths_of(columns, roles))
+        found[split], groups[split] = texts[rows], groups_of(columns, roles, rows.tolist())
+    splits: dict[str, dict[str, Column]]
+    if "" in found and len(found[""]) < FEW:
+        splits = {name: {"text": [_share(text, name) for text in found[""]]} for name in SPLITS}
+        shares = ", ".join(f"{share:.0%} {split}" for split, share in SHARES.items())
+        told = f"each text is cut in three: {shares}"
+    else:
+        classes = {split: np.zeros(len(texts), dtype=np.int64) for split, texts in found.items()}
+        plan = plan_splits(classes, numbered(groups), seed=request.seed, where=repr(table.uri))
+        splits = {split: {"text": found[part][rows]} for split, (part, rows) in plan.parts.items()}
+        told = _at_random(plan.told)
+    bytes_in = {split: _size(columns["text"]) for split, columns in splits.items()}  # type: ignore[arg-type]
+    if not all(bytes_in.values()):
+        raise DataError(f"{table.uri!r} holds too little text to train, validate and test; give more of it")
+    length = min(WINDOW, *bytes_in.values())  # each split holds a window
+    return Parts(
+        Problem(
+            task="language-modeling",
+            input=TokenInput(vocab_size=VOCABULARY, length=length),
+            output=TokenOutput(vocab_size=VOCABULARY, length=length),
+            samples=max(1, bytes_in["train"] // length),
+        ),
+        splits,
+        told,
+    )
+
+
+def _share(text: str, split: str) -> str:
+    first = round(len(text) * SHARES["train"])
+    second = first + round(len(text) * SHARES["validation"])
+    return {"train": text[:first], "validation": text[first:second], "test": text[second:]}[split]
+
+
+def _size(texts: Iterable[str]) -> int:
+    return sum(len(text.encode()) for text in texts)
+
+
+def _at_random(told: str) -> str:
+    return told.replace("stratified by class", "at random")
