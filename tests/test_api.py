@@ -143,10 +143,22 @@ def test_a_mismatch_elsewhere_lists_the_tensors() -> None:
     assert "; and 1 more" in str(caught.value)  # of nine tensors, eight are shown
 
 
-def test_channels_that_the_weights_do_not_have_are_told() -> None:
+def test_weights_are_adapted_to_other_channels_as_the_model_declares() -> None:
+    grey, colour = zoo.load(DIGITS), zoo.load(DIGITS, in_chans=3)
+    assert colour.zoo.report.adapted == {"c1.weight": "1 to 3 input channels"}
+    assert len(colour.zoo.report.loaded) == len(grey.zoo.report.loaded) - 1
+    assert "1 adapted (1 to 3 input channels)" in str(colour.zoo.report)
+    images = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(colour(images.expand(-1, 3, -1, -1)), grey(images))
+
+
+def test_channels_that_a_model_cannot_be_adapted_to_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = zoo.installed().model(LENET)[0]
+    monkeypatch.setitem(zoo.installed().models, LENET, replace(model, spec=model.spec.replace(adapter=None)))
     with pytest.raises(zoo.WeightsError, match=r"c1\.weight is 6x1x5x5 where the model has 6x3x5x5"):
         zoo.load(DIGITS, in_chans=3)
-    assert zoo.load(LENET, in_chans=3).c1.weight.shape[1] == 3
 
 
 def test_missing_and_left_over_tensors_are_told(tmp_path: Path) -> None:

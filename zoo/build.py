@@ -121,29 +121,50 @@ def build_with_weights(
     """The model for `problem`, filled from the safetensors file at `path`.
 
     Built without memory or initialisation and filled from the mapped file, where the weights were
-    `trained` for this very problem. Where the classes differ, the head that the model declares is
-    newly initialised; anything else that does not fit is an error that lists the tensors.
+    `trained` for this very problem. Where the input differs, the adapter that the model declares fits
+    them; where the classes do, the head that it declares is newly initialised. Anything else that does not
+    fit is an error that lists the tensors.
     """
     read_header(path)
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: {error}") from None
+    trained = trained or model.spec.reference  # a file that says nothing is taken for one of the usual kind
     exact = trained is None or _same_shape(trained, problem)
     if exact:
         with torch.device("meta"), _WithoutValues():
             module = build(registry, model, problem, options)
     else:
         module = build(registry, model, problem, options)
-    report = _fill(module, tensors, source, () if exact else model.spec.head, exact)
+    adapted = {} if exact else _adapt(registry, model, tensors, module)
+    report = _fill(module, tensors, source, () if exact else model.spec.head, adapted)
     if _left_on_meta(module):  # buffers that no file holds: computed by the constructor, so it must run
         module = build(registry, model, problem, options)
         module.load_state_dict(tensors, assign=True, strict=False)
     return module, report
 
 
+def _adapt(registry: Registry, model: Model, tensors: dict[str, Tensor], module: nn.Module) -> dict[str, str]:
+    """What the model's own adapter made of the tensors, by name; `tensors` holds the results."""
+    if model.spec.adapter is None:
+        return {}
+    adapter = registry.resolve(model.plugin, model.spec.adapter)
+    try:
+        return dict(adapter(tensors, module))
+    except ZooError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise PluginError(model.plugin.name, f"adapting weights of {model.name} failed: {reason}") from error
+
+
 def _fill(
-    module: nn.Module, tensors: dict[str, Tensor], source: str, head: Sequence[str], exact: bool
+    module: nn.Module,
+    tensors: dict[str, Tensor],
+    source: str,
+    head: Sequence[str],
+    adapted: dict[str, str],
 ) -> LoadReport:
     wanted = module.state_dict()
     aliases = _aliases(module)
@@ -170,7 +191,8 @@ def _fill(
     for name, first in aliases.items():  # assigning gave the tied names separate tensors
         if name not in tensors:
             _tie(module, name, first)
-    return LoadReport(source=source, loaded=tuple(chosen), new=fresh)
+    as_they_are = tuple(name for name in chosen if name not in adapted)
+    return LoadReport(source=source, loaded=as_they_are, adapted=adapted, new=fresh)
 
 
 def _aliases(module: nn.Module) -> dict[str, str]:

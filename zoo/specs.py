@@ -245,7 +245,9 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
 
     `builder` names a function `(problem, **options) -> nn.Module`, imported on use. `recipes`
     maps a task, or `"*"`, to a recipe file in the plugin's package. `head` lists the prefixes of
-    parameters that may be newly initialised when weights for other classes are loaded.
+    parameters that may be newly initialised when weights for other classes are loaded. `adapter` names a
+    function `(tensors, module) -> reasons` that fits weights for inputs of another size: it changes the
+    dict of tensors by name, and returns what it did to which.
     `image_size` is set where the architecture takes only that one.
     """
 
@@ -258,6 +260,7 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
     reference: Problem | None = None
     facts: Facts | None = None
     head: tuple[str, ...] = ()
+    adapter: Object | None = None
     image_size: Count | None = None
     summary: str = ""
     paper: str = ""

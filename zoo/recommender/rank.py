@@ -52,7 +52,7 @@ def recommend(
 
     `objective` is `balanced`, `accuracy`, `speed` or `size`. `pretrained` asks for weights to start
     from, or for none; by default both are weighed. With `offline`, weights must be on this machine.
-    `data` is what the commands to run give after `--data`. `calibrations` stand in for those kept on this machine.
+    `data` is what the commands to run give after `--data`. `calibrations` stand in for this machine's.
     Raises `ZooError` for a problem, task or option that makes no sense.
     """
     _check(problem, objective, top)

@@ -17,12 +17,14 @@ class LoadReport:
 
     def __str__(self) -> str:
         parts = [f"{len(self.loaded)} tensors loaded"]
-        parts += [
-            f"{len(names)} {what}"
-            for names, what in ((self.adapted, "adapted"), (self.unused, "unused"))
-            if names
-        ]
+        if self.adapted:
+            parts.append(f"{len(self.adapted)} adapted ({_listed(self.adapted)})")
+        if self.unused:
+            parts.append(f"{len(self.unused)} unused")
         if self.new:
-            reasons = dict.fromkeys(self.new.values())
-            parts.append(f"{len(self.new)} newly initialised ({'; '.join(reasons)})")
+            parts.append(f"{len(self.new)} newly initialised ({_listed(self.new)})")
         return f"{self.source}: {', '.join(parts)}"
+
+
+def _listed(reasons: dict[str, str]) -> str:
+    return "; ".join(dict.fromkeys(reasons.values()))

@@ -382,3 +382,30 @@ def test_a_tiny_batch_is_overfitted(name: str) -> None:
 def test_a_recipe_trains_a_tiny_model_far_beyond_chance(name: str, tmp_path: Path) -> None:
     run = zoo.train(f"timm/{name}", "digits", output=tmp_path / "run")
     assert run.record.metrics["accuracy"] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("resnet18", {"in_chans": 1}, {"conv1.weight": "3 to 1 input channels"}),
+        (
+            "vit_tiny_patch16_224",
+            {"img_size": 160},
+            {"pos_embed": "positions resampled to 10 x 10 patches"},
+        ),
+    ],
+)
+def test_weights_are_adapted_as_timm_adapts_them(
+    name: str, changes: dict[str, int], told: dict[str, str], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    file = tmp_path / "model.safetensors"
+    save_file(timm.create_model(name).state_dict(), file)
+    ours = zoo.load(f"timm/{name}", weights=str(file), **changes)
+    theirs = timm.create_model(
+        name, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, **changes
+    ).eval()
+    side = changes.get("img_size", 224)
+    images = torch.rand(1, changes.get("in_chans", 3), side, side)
+    assert ours.zoo.report.adapted == told
+    torch.testing.assert_close(ours(images), theirs(images))

@@ -100,6 +100,7 @@ def describe_model(
         "family": family,
         "tasks": [TASK],
         "builder": "zoo_timm.build:build",
+        "adapter": "zoo_timm.adapt:adapt",
         "options": {"architecture": name},
         "recipes": {"*": RECIPES.get(family, "recipes/transformer.toml")},
         "reference": reference(name),
