@@ -45,6 +45,7 @@ BELOW = (
     "doctor",
     "training",
     "api",
+    "publishing",
     "testing",
     "cli",
     "__main__",

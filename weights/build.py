@@ -10,19 +10,11 @@ interrupted and used as it is where it is finished. The record in `zoo_weights/w
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 import zoo
-from zoo.api import weights_of_run
-from zoo.golden import golden_output
-from zoo.registry import installed
+from zoo.publishing import add_weights
 from zoo.runs import RECORD, Run
-from zoo.specs import WeightsSpec, to_builtins
-from zoo.weights.sources import sha256
 
 SHIPPED = (  # the cheapest first
     "cnn/fcn.cbf",
@@ -46,7 +38,6 @@ SHIPPED = (  # the cheapest first
 )
 HERE = Path(__file__).parent
 PACKAGE = HERE / "zoo_weights"
-RECORDS = PACKAGE / "weights.json"
 TABLE_START, TABLE_END = "<!-- weights -->", "<!-- end of weights -->"
 
 
@@ -60,10 +51,9 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.names:
         run = _trained(name, arguments.runs / name.replace("/", "-"))
-        published = to_builtins(_publish(run, name))
-        records = {f"{spec['model']}.{spec['tag']}": spec for spec in _read()} | {name: published}
-        _write([records[known] for known in sorted(records)])
-        print(f"{name}: {records[name]['metrics']}", flush=True)
+        spec = add_weights(run, PACKAGE, tag=name.partition(".")[2])
+        _write_table()
+        print(f"{name}: {spec.metrics}", flush=True)
 
 
 def _trained(name: str, folder: Path) -> Run:
@@ -74,38 +64,12 @@ def _trained(name: str, folder: Path) -> Run:
     return zoo.train(model, data, output=folder)
 
 
-def _publish(run: Run, name: str) -> WeightsSpec:
-    """The run's weights, copied into the package, and their record."""
-    model, _, tag = name.partition(".")
-    file = f"{name}.safetensors"
-    target = PACKAGE / file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(run.weights_path, target)
-    registry = installed()
-    module = zoo.load(run.path)
-    task = registry.task_implementation(run.record.problem.task)
-    output = golden_output(module, task, run.record.problem, run.record.preprocess)
-    return weights_of_run(run).replace(
-        tag=tag,
-        model=model,
-        source=f"package://zoo_weights/{file}",
-        sha256=sha256(target),
-        bytes=target.stat().st_size,
-        license="Apache-2.0",
-        golden={"output": output},
-    )
-
-
-def _read() -> list[dict[str, Any]]:
-    return list(msgspec.json.decode(RECORDS.read_bytes())["weights"]) if RECORDS.exists() else []
-
-
-def _write(records: list[dict[str, Any]]) -> None:
-    """The manifest, and the table of the README."""
-    RECORDS.write_bytes(msgspec.json.format(msgspec.json.encode({"weights": records}), indent=1) + b"\n")
+def _write_table() -> None:
+    """The table of the README."""
+    records = zoo.read_weights("zoo_weights", "weights.json")
     rows = [
-        f"| `{spec['model']}.{spec['tag']}` | {_figures(spec['metrics'])} | {spec['bytes'] / 1e6:.2f} MB "
-        f"| {spec.get('data_license', '')} |\n"
+        f"| `{spec.name}` | {_figures(spec.metrics)} | {(spec.bytes or 0) / 1e6:.2f} MB "
+        f"| {spec.data_license} |\n"
         for spec in records
     ]
     head = "| weights | on the test split | size | licence of the data |\n|---|---|---|---|\n"
