@@ -147,6 +147,7 @@ def test_plugins_datasets_devices_and_weights_are_listed_as_json(home: Path) -> 
         "mend": "",
         "models": 5,
         "load_seconds": 0,
+        "remarks": [],
     }
     assert {"digits", "cbf"} <= {data["name"] for data in document("datasets")["datasets"]}
     assert document("datasets", "list") == document("datasets")

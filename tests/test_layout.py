@@ -26,6 +26,8 @@ ABOVE = (  # the torch line, top first; a name stands for a module or for a whol
     "core",
     "containment",
     "distributions",
+    "plugins",
+    "quarantine",
     "registry",
     "recipes",
     "scaffold",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -226,3 +227,46 @@ def test_a_manifest_is_read_out_of_an_archive_too(tmp_path: Path, monkeypatch: p
         assert [model.name for model in zoo.read_models("toyzipped", "models.toml")] == ["net"]
     finally:
         sys.modules.pop("toyzipped", None)
+
+
+# -- what is kept of TOML ---------------------------------------------------------------------
+
+
+def kept() -> Path:
+    (file,) = Path(os.environ["ZOO_HOME"], "manifests").iterdir()
+    return file
+
+
+def test_a_manifest_is_read_from_what_was_kept_until_it_changes(write: Write) -> None:
+    write("models.toml", NET)
+    first = zoo.read_models(PACKAGE, "models.toml")
+    text = kept().read_bytes()
+    kept().write_bytes(text.replace(b'"family":"cnn"', b'"family":"kept"'))
+    assert zoo.read_models(PACKAGE, "models.toml")[0].family == "kept"  # so it is not parsed again
+    write("models.toml", f"{NET}summary = 'new'\n")
+    assert zoo.read_models(PACKAGE, "models.toml") == [first[0].replace(summary="new")]
+    assert b"'new'" in kept().read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"version": "0.0.0", "text": "", "records": []}'])
+def test_what_was_kept_may_be_damaged_or_of_another_version(write: Write, content: bytes) -> None:
+    write("models.toml", NET)
+    first = zoo.read_models(PACKAGE, "models.toml")
+    kept().write_bytes(content)
+    assert zoo.read_models(PACKAGE, "models.toml") == first
+    assert kept().read_bytes() != content
+
+
+def test_where_nothing_can_be_kept_manifests_are_read_all_the_same(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "file" / "home"))
+    write("models.toml", NET)
+    assert [model.name for model in zoo.read_models(PACKAGE, "models.toml")] == ["net"]
+
+
+def test_nothing_is_kept_of_a_manifest_with_faults(write: Write) -> None:
+    write("models.toml", NET.replace("cnn", 'cnn"\nsize = "3'))
+    assert "unknown key 'size'" in told(zoo.read_models, "models.toml")
+    assert not Path(os.environ["ZOO_HOME"], "manifests").exists()

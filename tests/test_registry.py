@@ -1,144 +1,19 @@
-"""Discovery, quarantine and names, with real plugins: packages with their metadata on the path."""
+"""Discovery and names, with real plugins: packages with their metadata on the path."""
 
 from __future__ import annotations
 
-import gc
-import importlib
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from toys import GOOD, HOOK, Capture, Site, run
 
 import zoo
-from zoo.cli import main
 from zoo.errors import PluginError, UnknownNameError
-from zoo.registry import Plugin, Registry, discover, installed, iterate_weights
-
-PREFIX = "zootoy_"
-PREAMBLE = """
-import zoo
-
-def net(name="net", **fields):
-    tasks = fields.pop("tasks", ("image-classification",))
-    return zoo.ModelSpec(name=name, family="cnn", tasks=tasks, builder=f"{__name__}:build", **fields)
-
-def build(problem):
-    return f"built for {problem}"
-"""
-GOOD = """
-@zoo.hookimpl
-def zoo_models():
-    return [net()]
-"""
-HOOK = "@zoo.hookimpl\ndef zoo_models():\n    "
-BROKEN = {  # what is wrong: code, then parts of the reason and of the mend that must be shown
-    "not Python": ("def", "SyntaxError: ", "upgrade or fix toy-bad 1.0"),
-    "import error": (
-        "raise ImportError('libtoy is old')",
-        "ImportError: libtoy is old",
-        "toy-bad 1.0",
-    ),
-    "missing dependency": (
-        "import absent.part",
-        "needs the module 'absent'",
-        "pip install absent",
-    ),
-    "missing file of its own": (
-        "import zootoy_bad.part",
-        "needs the module 'zootoy_bad.part'",
-        "fix toy-bad 1.0",
-    ),
-    "exit at import": ("raise SystemExit('no GPU here')", "called sys.exit('no GPU here')", "toy-bad 1.0"),
-    "misspelt hook": (
-        "@zoo.hookimpl\ndef zoo_modles():\n    return []",
-        "zoo_modles: no such hook; did you mean zoo_models?",
-        "toy-bad 1.0",
-    ),
-    "unmarked hook": (
-        "def zoo_models():\n    return []",
-        "zoo_models: is not marked with @zoo.hookimpl",
-        "fix",
-    ),
-    "unknown argument": (
-        "@zoo.hookimpl\ndef zoo_models(registry):\n    return []",
-        "{'registry'} are declared in the hookimpl but can not be found",
-        "fix",
-    ),
-    "hook that is no function": ("zoo_models = []", "TypeError: [] is not a callable object", "fix"),
-    "hook that raises": (
-        HOOK + "raise RuntimeError('disk\\nfull')",
-        "RuntimeError: disk",
-        "zoo plugins disable bad",
-    ),
-    "hook that exits": (HOOK + "raise SystemExit(3)", "called sys.exit(3)", "fix"),
-    "returns None": (HOOK + "return None", "zoo_models returned None, not an iterable", "fix"),
-    "returns text": (HOOK + "return 'net'", "zoo_models returned a str, not an iterable", "fix"),
-    "returns one record": (HOOK + "return net()", "zoo_models returned a ModelSpec, not an iterable", "fix"),
-    "wrong type": (HOOK + "return [{'name': 'net'}]", "returned a dict where ModelSpec was expected", "fix"),
-    "fails midway": (HOOK + "yield net()\n    raise OSError('gone')", "OSError: gone", "fix"),
-    "one name twice": (
-        HOOK + "return [net(), net()]",
-        "names 'bad/net', which itself has already",
-        "rename it",
-    ),
-    "bad values": (HOOK + "return [net('Bad Name', image_size=0)]", "2 faults: name = 'Bad Name'", "fix"),
-    "no manifest": (
-        HOOK + "return zoo.read_models(__name__, 'models.toml')",
-        "zootoy_bad/models.toml: no such file in the package",
-        "fix",
-    ),
-}
-Install = Callable[..., None]
-Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on the path; what is imported from it is forgotten afterwards, and no other plugin counts."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("ZOO_PLUGINS", "good,bad,third")
-    installed.cache_clear()
-    thresholds = gc.get_threshold()
-    yield folder
-    gc.set_threshold(*thresholds)
-    installed.cache_clear()
-    for name in [name for name in sys.modules if name.startswith(PREFIX)]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def install(site: Path) -> Install:
-    """Puts a plugin on the path as pip would: a module, METADATA and entry_points.txt."""
-
-    def add(name: str, code: str, *, module: str = "", distribution: str = "", requires: str = "") -> None:
-        module = module or PREFIX + name
-        distribution = distribution or f"toy-{name}"
-        (site / f"{module}.py").write_text(f"{PREAMBLE}\n{code}\n")
-        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
-        needed = f"Requires-Dist: {requires}\n" if requires else ""
-        (info / "METADATA").write_text(metadata + needed)
-        (info / "entry_points.txt").write_text(f"[zoo]\n{name} = {module}\n")
-        importlib.invalidate_caches()
-
-    return add
-
-
-def run(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
-    """The exit status, stdout and stderr of a `zoo` command in a process's first use of its plugins."""
-    installed.cache_clear()
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
+from zoo.registry import Plugin, Registry, discover, iterate_weights
 
 
 def names(registry: Registry) -> list[str]:
@@ -149,59 +24,11 @@ def silent(plugins: list[Plugin]) -> Registry:
     return Registry(plugins, report=lambda line: None)
 
 
-# -- quarantine -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_plugin_is_shown_and_harms_no_other(install: Install, capsys: Capture, kind: str) -> None:
-    code, reason, mend = BROKEN[kind]
-    install("bad", code)
-    install("good", GOOD)
-
-    status, out, err = run(capsys, "list", "--json")
-    assert status == 0
-    assert [model["name"] for model in json.loads(out)["models"]] == ["good/net"]
-    assert err.count("\n") == 1
-    assert err.startswith("zoo: plugin 'bad' (toy-bad 1.0) set aside: ")
-    assert reason in err
-
-    status, out, _ = run(capsys, "plugins", "--json")
-    assert status == 0
-    shown = {
-        plugin["name"]: plugin for plugin in json.loads(out)["plugins"] if plugin["distribution"][:3] == "toy"
-    }
-    assert (shown["good"]["state"], shown["good"]["models"]) == ("active", 1)
-    assert (shown["bad"]["state"], shown["bad"]["models"]) == ("quarantined", 0)
-    assert reason in shown["bad"]["reason"]
-    assert mend in shown["bad"]["mend"]
-
-    status, out, err = run(capsys, "info", "bad/net")
-    assert (status, out) == (1, "")
-    assert err.splitlines()[-1].startswith("zoo: plugin 'bad': quarantined: ")
-    assert reason in err.splitlines()[-1]
-    assert mend in err.splitlines()[-1]
-    assert "Traceback" not in err
-
-
-def test_a_whole_process_with_every_fault_lists_what_works(install: Install, site: Path) -> None:
-    """Each fault in a distribution of its own, met by the command as a user starts it."""
-    for number, (code, _, _) in enumerate(BROKEN.values()):
-        install(f"bad{number}", code.replace("zootoy_bad", f"zootoy_bad{number}"))
-    install("good", GOOD)
-    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "zoo", "list", "--json"]
-    environment = {**os.environ, "PYTHONPATH": path}
-    del environment["ZOO_PLUGINS"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "good/net" in [model["name"] for model in json.loads(done.stdout)["models"]]
-    told = [line for line in done.stderr.splitlines() if line.startswith("zoo: plugin 'bad")]
-    assert len(told) == len(BROKEN)
-    assert "Traceback" not in done.stderr
+# -- setting aside ----------------------------------------------------------------------------
 
 
 def test_strict_raises_where_it_would_set_aside(
-    install: Install, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    install: Site, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("bad", "raise ImportError('libtoy is old')")
     monkeypatch.setenv("ZOO_STRICT", "1")
@@ -211,13 +38,13 @@ def test_strict_raises_where_it_would_set_aside(
     assert (status, out, err.count("\n")) == (1, "", 1)
 
 
-def test_ctrl_c_while_a_plugin_is_loaded_is_not_the_plugin_s_fault(install: Install) -> None:
+def test_ctrl_c_while_a_plugin_is_loaded_is_not_the_plugin_s_fault(install: Site) -> None:
     install("bad", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         silent(discover())
 
 
-def test_a_hook_that_fails_later_takes_the_models_listed_before_with_it(install: Install) -> None:
+def test_a_hook_that_fails_later_takes_the_models_listed_before_with_it(install: Site) -> None:
     install("bad", GOOD + "@zoo.hookimpl\ndef zoo_evidence():\n    return 3\n")
     install("good", GOOD)
     registry = silent(discover())
@@ -228,7 +55,7 @@ def test_a_hook_that_fails_later_takes_the_models_listed_before_with_it(install:
         registry.model("bad/net")
 
 
-def test_a_hook_is_called_once_a_process(install: Install) -> None:
+def test_a_hook_is_called_once_a_process(install: Site) -> None:
     install("good", "calls = []\n" + HOOK + "calls.append(1)\n    return [net()]")
     registry = silent(discover())
     assert names(registry) == names(registry) == ["good/net"]
@@ -236,7 +63,7 @@ def test_a_hook_is_called_once_a_process(install: Install) -> None:
     assert sys.modules["zootoy_good"].calls == [1]
 
 
-def test_one_plugin_may_give_a_list_and_another_a_generator(install: Install) -> None:
+def test_one_plugin_may_give_a_list_and_another_a_generator(install: Site) -> None:
     install("good", GOOD)
     install("third", HOOK + "yield net()\n    yield net('other')")
     assert names(silent(discover())) == ["good/net", "third/net", "third/other"]
@@ -250,7 +77,7 @@ def weights(tag: str, model: str = "good/net") -> str:
     return f"@zoo.hookimpl\ndef zoo_weights():\n    return [{made}]\n"
 
 
-def test_weights_named_by_two_plugins_set_the_later_one_aside(install: Install) -> None:
+def test_weights_named_by_two_plugins_set_the_later_one_aside(install: Site) -> None:
     install("bad", GOOD + weights("digits"))
     install("good", GOOD)
     install("third", GOOD + weights("digits"))
@@ -260,7 +87,7 @@ def test_weights_named_by_two_plugins_set_the_later_one_aside(install: Install) 
     assert [record.tag for record in registry.model("good/net")[0].weights] == ["digits"]
 
 
-def test_a_plugin_set_aside_keeps_no_name_from_another(install: Install) -> None:
+def test_a_plugin_set_aside_keeps_no_name_from_another(install: Site) -> None:
     made = "zoo.WeightsSpec(tag='digits', model='good/net', source='file:x')"
     install("bad", f"@zoo.hookimpl\ndef zoo_weights():\n    return [{made}, {made}]\n")
     install("good", GOOD)
@@ -277,7 +104,7 @@ def test_a_plugin_set_aside_keeps_no_name_from_another(install: Install) -> None
         ("zoo_devices", "zoo.DeviceSpec(name='h100-sxm', kind='cuda')"),
     ],
 )
-def test_a_plugin_cannot_replace_what_the_core_brings(install: Install, hook: str, record: str) -> None:
+def test_a_plugin_cannot_replace_what_the_core_brings(install: Site, hook: str, record: str) -> None:
     install("bad", GOOD + f"@zoo.hookimpl\ndef {hook}():\n    return [{record}]\n")
     registry = silent(discover())
     known = getattr(silent([]), hook.removeprefix("zoo_"))
@@ -286,7 +113,7 @@ def test_a_plugin_cannot_replace_what_the_core_brings(install: Install, hook: st
 
 
 def test_two_distributions_of_one_name_are_both_set_aside(
-    install: Install, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    install: Site, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("bad", GOOD, module="zootoy_one", distribution="toy-one")
     install("bad", GOOD, module="zootoy_two", distribution="toy-two")
@@ -304,7 +131,7 @@ def test_two_distributions_of_one_name_are_both_set_aside(
 
 
 def test_two_distributions_of_one_name_that_is_left_out_are_no_fault(
-    install: Install, monkeypatch: pytest.MonkeyPatch
+    install: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("bad", GOOD, module="zootoy_one", distribution="toy-one")
     install("bad", GOOD, module="zootoy_two", distribution="toy-two")
@@ -315,16 +142,16 @@ def test_two_distributions_of_one_name_that_is_left_out_are_no_fault(
 
 
 def test_a_distribution_found_twice_on_the_path_is_one(
-    install: Install, site: Path, monkeypatch: pytest.MonkeyPatch
+    install: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("good", GOOD)
-    other = site.parent / "other"
-    other.symlink_to(site)
+    other = install.folder.parent / "other"
+    other.symlink_to(install.folder)
     monkeypatch.syspath_prepend(other)
     assert names(silent(discover())) == ["good/net"]
 
 
-def test_two_names_for_one_module_leave_the_first(install: Install) -> None:
+def test_two_names_for_one_module_leave_the_first(install: Site) -> None:
     install("bad", GOOD, module="zootoy_shared")
     install("good", GOOD, module="zootoy_shared")
     registry = silent(discover())
@@ -339,7 +166,7 @@ def test_two_names_for_one_module_leave_the_first(install: Install) -> None:
     "requires", ["torch-zoo>=99", "Torch_Zoo (>=99)", "torch-zoo[x]<0.0.1 ; python_version>'3'"]
 )
 def test_a_plugin_for_another_version_is_set_aside_before_it_is_imported(
-    install: Install, capsys: Capture, requires: str
+    install: Site, capsys: Capture, requires: str
 ) -> None:
     install("bad", GOOD, requires=requires)
     install("good", GOOD)
@@ -363,7 +190,7 @@ def test_a_plugin_for_another_version_is_set_aside_before_it_is_imported(
         "torch>=99",
     ],
 )
-def test_a_plugin_for_this_version_is_loaded(install: Install, requires: str) -> None:
+def test_a_plugin_for_this_version_is_loaded(install: Site, requires: str) -> None:
     install("good", GOOD, requires=requires)
     assert names(silent(discover())) == ["good/net"]
 
@@ -381,10 +208,10 @@ def test_a_plugin_for_this_version_is_loaded(install: Install, requires: str) ->
     ],
 )
 def test_a_builder_that_does_not_resolve_is_told_on_use_and_listed_until_then(
-    install: Install, site: Path, target: str, reason: str
+    install: Site, target: str, reason: str
 ) -> None:
-    (site / "zootoy_exits.py").write_text("raise SystemExit('no GPU here')")
-    (site / "zootoy_raises.py").write_text("raise RuntimeError('CUDA is too old')")
+    (install.folder / "zootoy_exits.py").write_text("raise SystemExit('no GPU here')")
+    (install.folder / "zootoy_raises.py").write_text("raise RuntimeError('CUDA is too old')")
     install("good", HOOK + f"return [net().replace(builder={target!r})]")
     registry = silent(discover())
     model, _ = registry.model("net")
@@ -394,8 +221,8 @@ def test_a_builder_that_does_not_resolve_is_told_on_use_and_listed_until_then(
     assert reason in str(caught.value)
 
 
-def test_a_builder_is_imported_on_use_only(install: Install, site: Path) -> None:
-    (site / "zootoy_later.py").write_text("def build(problem): return 'built'")
+def test_a_builder_is_imported_on_use_only(install: Site) -> None:
+    (install.folder / "zootoy_later.py").write_text("def build(problem): return 'built'")
     install("good", HOOK + "return [net().replace(builder='zootoy_later:build')]")
     registry = silent(discover())
     model, _ = registry.model("net")
@@ -407,7 +234,7 @@ def test_a_builder_is_imported_on_use_only(install: Install, site: Path) -> None
 
 
 def test_zoo_plugins_loads_only_those(
-    install: Install, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    install: Site, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("bad", "raise ImportError")
     install("good", GOOD)
@@ -421,7 +248,7 @@ def test_zoo_plugins_loads_only_those(
     assert "ZOO_PLUGINS=good, third leaves it out; unset ZOO_PLUGINS, or add bad to it" in err
 
 
-def test_an_empty_zoo_plugins_leaves_only_the_core(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_zoo_plugins_leaves_only_the_core(install: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     install("good", GOOD)
     monkeypatch.setenv("ZOO_PLUGINS", "")
     registry = silent(discover())
@@ -429,7 +256,7 @@ def test_an_empty_zoo_plugins_leaves_only_the_core(install: Install, monkeypatch
     assert "image-classification" in registry.tasks
 
 
-def test_a_plugin_put_off_in_the_settings_is_not_imported(install: Install, capsys: Capture) -> None:
+def test_a_plugin_put_off_in_the_settings_is_not_imported(install: Site, capsys: Capture) -> None:
     install("bad", "raise ImportError")
     install("good", GOOD)
     settings = Path(os.environ["ZOO_HOME"], "settings.json")
@@ -442,7 +269,7 @@ def test_a_plugin_put_off_in_the_settings_is_not_imported(install: Install, caps
     assert "run 'zoo plugins enable bad'" in err
 
 
-def test_settings_that_cannot_be_read_are_one_line(install: Install, capsys: Capture) -> None:
+def test_settings_that_cannot_be_read_are_one_line(install: Site, capsys: Capture) -> None:
     settings = Path(os.environ["ZOO_HOME"], "settings.json")
     settings.parent.mkdir()
     settings.write_text("{")
@@ -455,7 +282,7 @@ def test_settings_that_cannot_be_read_are_one_line(install: Install, capsys: Cap
 
 
 @pytest.fixture
-def registry(install: Install) -> Registry:
+def registry(install: Site) -> Registry:
     facts = "zoo.Facts(parameters={}, macs=1)"
     install(
         "good",
@@ -573,19 +400,19 @@ def zoo_commands():
 """
 
 
-def test_a_plugin_brings_a_command(install: Install, capsys: Capture) -> None:
+def test_a_plugin_brings_a_command(install: Site, capsys: Capture) -> None:
     install("good", COMMAND)
     assert run(capsys, "toy") == (0, "hello from a plugin\n", "")
 
 
-def test_a_plugin_cannot_replace_a_command(install: Install, capsys: Capture) -> None:
+def test_a_plugin_cannot_replace_a_command(install: Site, capsys: Capture) -> None:
     install("good", GOOD + COMMAND.replace("click.command()", "click.command('list')"))
     status, out, _ = run(capsys, "list", "--json")
     assert (status, json.loads(out)["models"][0]["name"]) == (0, "good/net")
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(5)", "raise OSError('gone')", "return ['toy']"])
-def test_commands_that_fail_leave_the_others(install: Install, capsys: Capture, code: str) -> None:
+def test_commands_that_fail_leave_the_others(install: Site, capsys: Capture, code: str) -> None:
     install("bad", f"@zoo.hookimpl\ndef zoo_commands():\n    {code}")
     install("good", COMMAND)
     status, out, err = run(capsys, "--help")
@@ -595,7 +422,7 @@ def test_commands_that_fail_leave_the_others(install: Install, capsys: Capture, 
 
 
 @pytest.mark.parametrize(("signature", "expected"), [("run", "seen 7"), ("", "seen nothing")])
-def test_a_hook_takes_only_the_arguments_it_names(install: Install, signature: str, expected: str) -> None:
+def test_a_hook_takes_only_the_arguments_it_names(install: Site, signature: str, expected: str) -> None:
     seen = "f'seen {run}'" if signature else "'seen nothing'"
     install("good", f"@zoo.hookimpl\ndef zoo_callbacks({signature}):\n    return [{seen}]")
     registry = silent(discover())

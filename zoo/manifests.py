@@ -1,13 +1,22 @@
-"""Manifests: a plugin's records as TOML or JSON files inside its package."""
+"""Manifests: a plugin's records as TOML or JSON files inside its package.
+
+TOML takes thirty times as long to read as JSON, which `zoo list` would feel where there are many plugins. So
+what a TOML manifest says is kept as JSON in the user's cache folder, and read from there while the manifest
+is the same.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pkgutil
-from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+import zoo
+from zoo import settings
 from zoo.errors import SpecError
 from zoo.specs import (
     DatasetSpec,
@@ -22,6 +31,14 @@ from zoo.specs import (
 )
 
 R = TypeVar("R", bound=Record)
+
+
+class _Kept(msgspec.Struct, Generic[R]):
+    """What a manifest of this text says, as this version of zoo reads it."""
+
+    version: str
+    text: str
+    records: list[R]
 
 
 def read_models(package: str, file: str) -> list[ModelSpec]:
@@ -88,6 +105,16 @@ def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:
             tables = {}  # read again below, slowly, for every fault
         if len(tables) == 1 and tables.keys() <= {kind, f"{kind}s"}:
             return next(iter(tables.values()))
+    elif (kept := _recall(where, content, type)) is not None:
+        return kept
+    records = _read_slowly(content, where, kind, type)
+    if not file.endswith(".json"):
+        _keep(where, content, records)
+    return records
+
+
+def _read_slowly(content: bytes, where: str, kind: str, type: type[R]) -> list[R]:
+    """The records one by one, with every fault of each."""
     document = _decode(content, where)
     rows = document.pop(kind, None) if isinstance(document, dict) else None
     if rows is None and isinstance(document, dict):
@@ -107,6 +134,30 @@ def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:
     if faults:
         raise SpecError(where, faults)
     return records
+
+
+def _recall(where: str, content: bytes, type: type[R]) -> list[R] | None:
+    """The records of a manifest that has been read before and has not changed since."""
+    try:
+        kept = msgspec.json.decode(_place(where).read_bytes(), type=_Kept[type])  # type: ignore[valid-type]
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, SpecError):
+        return None
+    same = kept.version == zoo.__version__ and kept.text.encode() == content
+    return kept.records if same else None
+
+
+def _keep(where: str, content: bytes, records: list[R]) -> None:
+    """Keeps what was read; where that is not possible, it is read anew the next time."""
+    path = _place(where)
+    partial = path.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(msgspec.json.encode(_Kept(zoo.__version__, content.decode(), records)))
+        partial.replace(path)
+
+
+def _place(where: str) -> Path:
+    return settings.home() / "manifests" / f"{where.replace('/', '-')}.json"
 
 
 def _decode(content: bytes, where: str) -> Any:

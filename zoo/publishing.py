@@ -13,7 +13,8 @@ import msgspec
 
 from zoo.errors import RunError, SpecError, WeightsError
 from zoo.golden import golden_output
-from zoo.registry import MAJOR, MINOR, installed
+from zoo.quarantine import MAJOR, MINOR
+from zoo.registry import installed
 from zoo.runs import Run, write_whole
 from zoo.specs import WeightsSpec, to_builtins
 from zoo.weights.sources import sha256

@@ -1,76 +1,57 @@
 """Which plugins are installed, which of them work, and what they bring.
 
 Entry points are enumerated here and plugins registered one at a time: pluggy's own loader lets
-one bad plugin take everything down and skips duplicates in silence. Whatever is wrong with a
-plugin sets that plugin aside, with a reason and a mend, and nothing else.
+one bad plugin take everything down and skips duplicates in silence. What makes a plugin unusable
+sets that plugin aside, with a reason and a mend, and nothing else. What is only bad manners, such as
+printing when it is loaded, is contained and remarked on.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
-from importlib import metadata
-from types import ModuleType
 from typing import Any, TypeVar
 
 import pluggy
 
-import zoo
-from zoo import hookspecs
-from zoo.errors import PluginError, SpecError, UnknownNameError, ZooError, closest, unknown
-from zoo.settings import disabled_plugins
+from zoo import hookspecs, settings
+from zoo.containment import Containment
+from zoo.errors import PluginError, UnknownNameError, ZooError, closest, unknown
+from zoo.plugins import Plugin, discover, unknown_selection
+from zoo.quarantine import (
+    check_entry_point,
+    check_hooks,
+    check_requirements,
+    describe,
+    explain,
+    explain_clash,
+    first_line,
+    install_hint,
+    kind_of,
+)
 from zoo.specs import (
     DatasetSpec,
     DeviceSpec,
     Evidence,
     ModelSpec,
-    Record,
     TaskSpec,
     WeightsSpec,
     split_name,
 )
 
-R = TypeVar("R", bound=Record)
+__all__ = ["Model", "Plugin", "Registry", "discover", "installed", "iterate_weights"]
+
+R = TypeVar("R")
 CORE = "zoo.core"
-MAJOR, MINOR = (int(part) for part in zoo.__version__.split(".")[:2])
-THIS_SERIES = f"torch-zoo<{MAJOR}.{MINOR + 1},>={MAJOR}.{MINOR}"  # met by construction; most plugins say it
-
-
-@dataclass
-class Plugin:
-    """One installed plugin: where it comes from and whether it works.
-
-    `state` is `active`, `quarantined` (with `reason` and `mend`) or `disabled`.
-    """
-
-    name: str
-    module_name: str
-    distribution: str = ""
-    version: str = ""
-    state: str = "active"
-    reason: str = ""
-    mend: str = ""
-    load_seconds: float = 0.0
-    module: ModuleType | None = field(default=None, repr=False)
-    package_requirements: tuple[str, ...] = field(default=(), repr=False)
-
-    @property
-    def active(self) -> bool:
-        """Whether its models can be used."""
-        return self.state == "active"
-
-    @property
-    def origin(self) -> str:
-        """The distribution and version, as an error message names them."""
-        return f"{self.distribution} {self.version}".strip() or self.module_name
+SLOW_SECONDS = 1.0
+TOOK = "took"  # how a remark on that begins
 
 
 @dataclass(frozen=True)
@@ -100,39 +81,76 @@ class Model:
 class Registry:
     """Everything that the installed plugins bring, by name."""
 
-    def __init__(self, plugins: Sequence[Plugin], *, report: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        plugins: Sequence[Plugin],
+        *,
+        report: Callable[[str], None] | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        """Loads the plugins; `strict` (by default `ZOO_STRICT=1`) raises where one would be set aside."""
         self.plugins: dict[str, Plugin] = {}
         self._manager = pluggy.PluginManager("zoo")
         self._manager.add_hookspecs(hookspecs)
         self._report = report or _to_stderr
+        self._strict = settings.strict() if strict is None else strict
+        self._told: dict[str, int] = {}  # how many of a plugin's remarks have been reported
         core = Plugin(CORE, CORE, distribution="torch-zoo", module=importlib.import_module(CORE))
         self._core = core
         self._manager.register(core.module, name=CORE)
         for plugin in plugins:
             first = self.plugins.setdefault(plugin.name, plugin)
             if first is not plugin and first.active:
-                self._quarantine(first, *_clash(first, plugin))
+                self._quarantine(first, *explain_clash(first, plugin))
+        contained = Containment()
         for plugin in self.plugins.values():
             if plugin.active:
-                self._load(plugin)
+                with self._guarded(plugin, contained):
+                    self._load(plugin)
 
     # -- plugins --
 
     def _load(self, plugin: Plugin) -> None:
+        check_entry_point(plugin)
+        check_requirements(plugin)
+        plugin.module = importlib.import_module(plugin.module_name)
+        check_hooks(self._manager, plugin.module)
+        self._manager.register(plugin.module, name=plugin.name)
+
+    @contextmanager
+    def _guarded(self, plugin: Plugin, contained: Containment, *, torch_free: bool = True) -> Iterator[None]:
+        """Around a plugin's code: what it raises sets it aside, what it does besides is remarked on."""
         started = time.perf_counter()
         try:
-            _check_requirements(plugin)
-            plugin.module = importlib.import_module(plugin.module_name)
-            _check_hooks(self._manager, plugin.module)
-            self._manager.register(plugin.module, name=plugin.name)
+            with contained.running(plugin.remarks, plugin.package if torch_free else ""):
+                yield
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin must not end the process
-            self._quarantine(plugin, *_explain(plugin, error))
-        plugin.load_seconds = time.perf_counter() - started
+            self._quarantine(plugin, *explain(plugin, error))
+        plugin.load_seconds += time.perf_counter() - started
+        if plugin.load_seconds > SLOW_SECONDS and not any(map(_is_of_time, plugin.remarks)):
+            plugin.remarks.append(
+                f"{TOOK} {plugin.load_seconds:.1f} s to load, for which every command waits"
+            )
+        if len(plugin.remarks) > self._told.get(plugin.name, 0):
+            self._tell(plugin)
+
+    def remark(self, plugin: Plugin, remark: str) -> None:
+        """Notes what is not right with a plugin that works."""
+        if remark not in plugin.remarks:
+            plugin.remarks.append(remark)
+            self._tell(plugin)
+
+    def _tell(self, plugin: Plugin) -> None:
+        told = self._told.get(plugin.name, 0)
+        self._told[plugin.name] = len(plugin.remarks)
+        if plugin.active:  # of one that is set aside, the reason is enough
+            remarks = "; ".join(plugin.remarks[told:])
+            self._report(f"zoo: plugin {plugin.name!r} ({plugin.origin}): {remarks}; see 'zoo plugins'")
 
     def _quarantine(self, plugin: Plugin, reason: str, mend: str) -> None:
-        if os.environ.get("ZOO_STRICT") == "1":
+        if self._strict:
             raise PluginError(plugin.name, reason)
         plugin.state, plugin.reason, plugin.mend = "quarantined", reason, mend
         if self._manager.has_plugin(plugin.name):
@@ -143,30 +161,29 @@ class Registry:
 
     def _collect(self, hook: str, type: type[R], **arguments: Any) -> list[tuple[Plugin, R]]:
         """What every plugin returns from `hook`, core first; a plugin that fails is set aside."""
-        found: list[tuple[Plugin, R]] = []
-        for plugin in [self._core, *self.plugins.values()]:
-            if plugin.active:
-                try:
+        found = [(self._core, record) for record in self._call(self._core, hook, type, **arguments)]
+        contained = Containment()
+        for plugin in self.plugins.values():
+            if plugin.active and hasattr(plugin.module, hook):
+                with self._guarded(plugin, contained, torch_free=hook != "zoo_callbacks"):
                     found += [(plugin, record) for record in self._call(plugin, hook, type, **arguments)]
-                except KeyboardInterrupt:
-                    raise
-                except BaseException as error:
-                    self._quarantine(plugin, *_explain(plugin, error))
         return found
 
     def _call(self, plugin: Plugin, hook: str, type: type[R], **arguments: Any) -> list[R]:
         implementation = getattr(plugin.module, hook, None)
         if implementation is None:
             return []
-        taken = inspect.signature(implementation).parameters  # a hook may leave out what it does not use
-        result = implementation(**{name: value for name, value in arguments.items() if name in taken})
+        if arguments:  # a hook may leave out what it does not use
+            taken = inspect.signature(implementation).parameters
+            arguments = {name: value for name, value in arguments.items() if name in taken}
+        result = implementation(**arguments)
         if isinstance(result, str) or not isinstance(result, Iterable):
-            raise PluginError(plugin.name, f"{hook} returned {_kind(result)}, not an iterable")
+            raise PluginError(plugin.name, f"{hook} returned {kind_of(result)}, not an iterable")
         records = list(result)
         for record in records:
             if not isinstance(record, type):
                 raise PluginError(
-                    plugin.name, f"{hook} returned {_kind(record)} where {type.__name__} was expected"
+                    plugin.name, f"{hook} returned {kind_of(record)} where {type.__name__} was expected"
                 )
         return records
 
@@ -181,7 +198,7 @@ class Registry:
         """Every usable model by its full name, sorted."""
         specs = self._unique("zoo_models", ModelSpec, lambda plugin, spec: f"{plugin.name}/{spec.name}")
         weights: dict[str, list[WeightsSpec]] = {}
-        for _, record in self._unique("zoo_weights", WeightsSpec, lambda plugin, spec: spec.name):
+        for _, record in self._weights:
             weights.setdefault(record.model, []).append(record)
         models = {
             f"{plugin.name}/{spec.name}": Model(
@@ -191,6 +208,14 @@ class Registry:
             if plugin.active  # its weights may have had it set aside
         }
         return dict(sorted(models.items()))
+
+    @cached_property
+    def _weights(self) -> list[tuple[Plugin, WeightsSpec]]:
+        return self._unique("zoo_weights", WeightsSpec, lambda _, spec: spec.name)
+
+    def weights_of(self, plugin: Plugin) -> list[WeightsSpec]:
+        """The weights that a plugin brings, for models that are installed and for others."""
+        return [spec for owner, spec in self._weights if owner is plugin]
 
     def _unique(self, hook: str, type: type[R], name: Callable[[Plugin, R], str]) -> list[tuple[Plugin, R]]:
         """What `_collect` found, without the plugins that bring a name twice or bring another's."""
@@ -308,134 +333,107 @@ class Registry:
         """Every measured result."""
         return [record for _, record in self._collect("zoo_evidence", Evidence)]
 
+    def tasks_of(self, plugin: Plugin) -> list[TaskSpec]:
+        """The tasks that a plugin brings."""
+        return [spec for owner, spec in self._tasks.values() if owner is plugin]
+
+    def datasets_of(self, plugin: Plugin) -> list[DatasetSpec]:
+        """The data sets that a plugin brings."""
+        return [spec for owner, spec in self._datasets.values() if owner is plugin]
+
     def task(self, name: str) -> TaskSpec:
         """The task of that name; raises `UnknownNameError`."""
+        self.check_tasks()
         if name not in self.tasks:
             raise unknown("task", name, list(self.tasks))
         return self.tasks[name]
+
+    def check_tasks(self) -> None:
+        """Remarks on the plugins whose models name a task that no plugin brings."""
+        for model in self.models.values():
+            for fault in self.task_faults(model):
+                self.remark(model.plugin, fault)
+
+    def task_faults(self, model: Model) -> list[str]:
+        """A line for each of the model's tasks that no plugin brings."""
+        faults = []
+        for task in model.spec.tasks:
+            if task not in self.tasks:
+                close = closest(task, self.tasks)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                faults.append(f"{model.name} names a task {task!r}, which no plugin brings{hint}")
+        return faults
 
     def task_implementation(self, name: str) -> Any:
         """The `zoo.tasks.base.Task` of that name; raises `UnknownNameError` or `PluginError`."""
         spec = self.task(name)
         return self.resolve(self._tasks[name][0], spec.implementation)
 
-    def dataset_loader(self, name: str) -> Any:
-        """The function that makes the data set of that name; raises `UnknownNameError` or `PluginError`."""
+    def dataset_loader(self, name: str) -> Callable[[], Any]:
+        """The function that makes the data set of that name; raises `UnknownNameError` or `PluginError`.
+
+        What the function itself raises is told with the plugin's name.
+        """
         if name not in self._datasets:
             raise unknown("dataset", name, list(self._datasets))
         plugin, spec = self._datasets[name]
-        return self.resolve(plugin, spec.loader)
+        loader = self.resolve(plugin, spec.loader)
+
+        def load() -> Any:
+            try:
+                return loader()
+            except (ZooError, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                reason = f"loading the data set {name!r} failed: {describe(error)}"
+                raise PluginError(plugin.name, reason) from error
+
+        return load
 
     def resolve(self, plugin: Plugin, target: str) -> Any:
         """The object that `"package.module:name"` names; a failure is told with the plugin's name."""
         module, _, attribute = target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            with Containment(libraries=True).running(plugin.remarks):
+                return getattr(importlib.import_module(module), attribute)
         except (ZooError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            raise PluginError(plugin.name, f"{target!r} cannot be imported: {_first_line(error)}") from error
+            reason = f"{target!r} cannot be imported: {first_line(error)}{install_hint(plugin, error)}"
+            raise PluginError(plugin.name, reason) from error
+        finally:
+            if len(plugin.remarks) > self._told.get(plugin.name, 0):
+                self._tell(plugin)
 
+    # -- commands --
 
-def discover() -> list[Plugin]:
-    """The installed plugins, by entry point name; those left out by `ZOO_PLUGINS` or disabled say so.
+    @cached_property
+    def commands(self) -> dict[str, tuple[Plugin, Any]]:
+        """Every plugin's `click.Command` by its name, with the plugin."""
+        from click import Command
 
-    Two distributions may bring the same name: both are here, and the registry sets that name aside.
-    """
-    only = os.environ.get("ZOO_PLUGINS")
-    allowed = None if only is None else {name.strip() for name in only.split(",")}
-    disabled = disabled_plugins()
-    plugins: dict[tuple[str, str, str], Plugin] = {}  # one that is found twice on the path is one
-    for entry_point in sorted(metadata.entry_points(group="zoo"), key=lambda e: (e.name, e.value)):
-        distribution = entry_point.dist
-        plugin = Plugin(entry_point.name, entry_point.value)
-        if distribution is not None:
-            told = distribution.metadata  # parsed anew at each look
-            plugin.distribution, plugin.version = told["Name"], told["Version"]
-            plugin.package_requirements = tuple(told.get_all("Requires-Dist") or ())
-        if allowed is not None and plugin.name not in allowed:
-            plugin.state, plugin.reason = "disabled", f"ZOO_PLUGINS={only} leaves it out"
-            plugin.mend = f"unset ZOO_PLUGINS, or add {plugin.name} to it"
-        elif plugin.name in disabled:
-            plugin.state, plugin.reason = "disabled", "put off by 'zoo plugins disable'"
-            plugin.mend = f"run 'zoo plugins enable {plugin.name}'"
-        plugins.setdefault((plugin.name, plugin.distribution, plugin.module_name), plugin)
-    return list(plugins.values())
+        found = self._unique("zoo_commands", Command, lambda _, command: str(command.name))
+        return {str(command.name): (plugin, command) for plugin, command in found}
 
 
 @cache
 def installed() -> Registry:
     """The registry of this process's installed plugins."""
-    return Registry(discover())
+    plugins = discover()
+    for fault in unknown_selection(plugins):
+        if settings.strict():
+            raise fault
+        _to_stderr(f"zoo: {fault}")
+    return Registry(plugins)
 
 
-def _clash(first: Plugin, second: Plugin) -> tuple[str, str]:
-    """The reason and the mend where two distributions bring a plugin of the same name."""
-    reason = f"{first.origin} and {second.origin} both bring a plugin named {first.name!r}"
-    return reason, f"uninstall one: pip uninstall {second.distribution or second.module_name}"
-
-
-def _check_requirements(plugin: Plugin) -> None:
-    """Whether the installed torch-zoo is one that the plugin says it works with."""
-    for text in plugin.package_requirements:
-        if text == THIS_SERIES or not re.match(r"torch[-_.]+zoo(?![\w.-])", text, re.IGNORECASE):
-            continue
-        from packaging.requirements import Requirement  # slow to import, and seldom needed
-
-        requirement = Requirement(text)
-        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if applies and not requirement.specifier.contains(zoo.__version__, prereleases=True):
-            raise PluginError(
-                plugin.name, f"needs torch-zoo{requirement.specifier}, installed is {zoo.__version__}"
-            )
-
-
-def _check_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
-    """Names every hook that is misspelt or that was not marked as an implementation."""
-    known = [name for name, _ in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("zoo_")]
-    for name, value in list(vars(module).items()):
-        marked = callable(value) and manager.parse_hookimpl_opts(module, name) is not None
-        if marked and name not in known:
-            raise SpecError(
-                f"{module.__name__}.{name}", [f"no such hook; did you mean {_nearest(name, known)}?"]
-            )
-        if name in known and inspect.isfunction(value) and not marked:
-            raise SpecError(f"{module.__name__}.{name}", ["is not marked with @zoo.hookimpl"])
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    return (closest(name, known) or [", ".join(known)])[0]
-
-
-def _explain(plugin: Plugin, error: BaseException) -> tuple[str, str]:
-    """The reason and the mend for what a plugin's import or hook raised."""
-    upgrade = f"upgrade or fix {plugin.origin}, or run 'zoo plugins disable {plugin.name}'"
-    if isinstance(error, PluginError):
-        return error.reason, upgrade
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        own = package == plugin.module_name.partition(".")[0]  # its own file is missing: nothing to install
-        mend = upgrade if own else f"pip install {package}"
-        return f"needs the module {error.name!r}, which is not installed", mend
-    if isinstance(error, SystemExit):
-        return f"called sys.exit({error.code!r}) while it was loaded", upgrade
-    if isinstance(error, pluggy.PluginValidationError):
-        return " ".join(str(error).split()), upgrade  # names the hook first, its fault in later lines
-    if isinstance(error, ZooError):
-        return str(error), upgrade
-    return f"{type(error).__name__}: {_first_line(error)}", upgrade
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _kind(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+def _is_of_time(remark: str) -> bool:
+    return remark.startswith(TOOK)
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
+    if not settings.quiet():
+        print(line, file=sys.stderr)  # noqa: T201
 
 
 def iterate_weights(registry: Registry) -> Iterator[tuple[Model, WeightsSpec]]:

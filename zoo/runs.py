@@ -14,7 +14,6 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -170,6 +169,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def versions() -> dict[str, str]:
     """The versions that a result may depend on."""
+    from importlib import metadata  # slow to import
+
     names = ("torch-zoo", "torch", "timm", "accelerate", "numpy")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 

@@ -22,6 +22,22 @@ def offline() -> bool:
     return os.environ.get("ZOO_OFFLINE") == "1"
 
 
+def strict() -> bool:
+    """Whether a plugin that would be set aside is an error."""
+    return os.environ.get("ZOO_STRICT") == "1"
+
+
+def quiet() -> bool:
+    """Whether warnings are kept back; `zoo -q` sets this for itself and for the processes that it starts."""
+    return os.environ.get("ZOO_QUIET") == "1"
+
+
+def selected_plugins() -> frozenset[str] | None:
+    """The plugins that `ZOO_PLUGINS` names, which are then the only ones; None where it is not set."""
+    only = os.environ.get("ZOO_PLUGINS")
+    return None if only is None else frozenset(name.strip() for name in only.split(","))
+
+
 def disabled_plugins() -> frozenset[str]:
     """The plugins that `zoo plugins disable` has put off."""
     path = _settings_file()

@@ -42,6 +42,19 @@ def fetch(uri: str) -> Path:
     raise WeightsError(f"{uri!r} is no source of weights; known: {SCHEMES}")
 
 
+def find_local(spec: WeightsSpec) -> Path | None:
+    """The file of these weights where it is here already; nothing is fetched, and nothing checked."""
+    for uri in spec.sources:
+        scheme, _, rest = uri.partition(":")
+        try:
+            path = _in_cache(uri, rest.removeprefix("//")) if scheme == "hf" else fetch(uri)
+        except WeightsError:
+            continue
+        if path is not None:
+            return path
+    return None
+
+
 def check_file(path: Path, spec: WeightsSpec) -> None:
     """Compares size and sha256 with the record; raises `WeightsError` on a difference."""
     size = path.stat().st_size
@@ -86,20 +99,32 @@ def _from_file(uri: str, rest: str) -> Path:
 
 
 def _from_hub(uri: str, rest: str) -> Path:
-    parts = rest.split("/")
-    if len(parts) < 3 or not all(parts):
-        raise WeightsError(f"{uri}: expected hf://owner/repo[@revision]/file")
-    repo, _, revision = "/".join(parts[:2]).partition("@")
+    repo, revision, file = _hub_parts(uri, rest)
     from huggingface_hub import hf_hub_download  # slow to import
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        path = hf_hub_download(
-            repo, "/".join(parts[2:]), revision=revision or None, local_files_only=settings.offline()
-        )
+        path = hf_hub_download(repo, file, revision=revision, local_files_only=settings.offline())
     except LocalEntryNotFoundError:
         why = "ZOO_OFFLINE=1 is set" if settings.offline() else "the hub cannot be reached"
         raise WeightsError(f"{uri}: is not in the cache, and {why}") from None
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise WeightsError(f"{uri}: {str(error).strip().splitlines()[0]}") from None
     return Path(path)
+
+
+def _in_cache(uri: str, rest: str) -> Path | None:
+    repo, revision, file = _hub_parts(uri, rest)
+    from huggingface_hub import try_to_load_from_cache  # slow to import
+
+    found = try_to_load_from_cache(repo, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _hub_parts(uri: str, rest: str) -> tuple[str, str | None, str]:
+    """The repository, the revision and the file that a hub URI names."""
+    parts = rest.split("/")
+    if len(parts) < 3 or not all(parts):
+        raise WeightsError(f"{uri}: expected hf://owner/repo[@revision]/file")
+    repo, _, revision = "/".join(parts[:2]).partition("@")
+    return repo, revision or None, "/".join(parts[2:])
