@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 import zoo
-from zoo_lstm.recurrent import lstm
+from zoo_lstm.recurrent import lstm, run_lstm
 
 
 def forecaster(problem: zoo.Problem, *, units: int = 64, layers: int = 1, dropout: float = 0.0) -> nn.Module:
@@ -40,6 +40,6 @@ class Forecaster(nn.Module):
     def forward(self, history: Tensor) -> Tensor:
         """History `[B, T, C]` to forecast `[B, H, C]`."""
         last = history[:, -1:]  # [B, 1, C]
-        states, _ = self.lstm(history - last)  # [B, T, units]
+        states = run_lstm(self.lstm, history - last)  # [B, T, units]
         change: Tensor = self.head(self.dropout(states[:, -1])).unflatten(1, (self.horizon, -1))  # [B, H, C]
         return last + change

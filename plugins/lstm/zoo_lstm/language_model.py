@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 import zoo
-from zoo_lstm.recurrent import lstm
+from zoo_lstm.recurrent import lstm, run_lstm
 
 
 def language_model(
@@ -49,6 +49,6 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `[B, T]` to logits `[B, T, V]`; no token sees a later one."""
-        states, _ = self.lstm(self.dropout(self.embedding(tokens) * self.scale))  # [B, T, units]
+        states = run_lstm(self.lstm, self.dropout(self.embedding(tokens) * self.scale))  # [B, T, units]
         logits: Tensor = self.head(self.project(self.dropout(self.norm(states))))
         return logits

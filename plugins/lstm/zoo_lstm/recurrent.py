@@ -23,6 +23,19 @@ def lstm(inputs: int, units: int, *, layers: int = 1, dropout: float = 0.0) -> n
     return module
 
 
+def run_lstm(module: nn.LSTM, sequence: Tensor, first: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """The states of each step of `sequence[B, T, inputs]`: `[B, T, units]`; `first` is where it starts from.
+
+    In float32 on the CPU, whatever autocast asks for: many CPUs have no kernel for it in another precision.
+    """
+    if sequence.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return module(sequence, first)[0]
+    with torch.autocast("cpu", enabled=False):
+        if first is not None:
+            first = first[0].float(), first[1].float()
+        return module(sequence.float(), first)[0]
+
+
 class BiLSTM(nn.Module):
     """Two LSTMs over the same sequence, one from each end (Schuster & Paliwal 1997).
 
@@ -37,8 +50,8 @@ class BiLSTM(nn.Module):
     def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
         """`[B, T, inputs]`, of which `lengths[B]` steps are real, to `[B, T, 2 units]`."""
         order = mirror(lengths, sequence.shape[1])[:, :, None]  # [B, T, 1]
-        ahead, _ = self.ahead(sequence)
-        back, _ = self.back(sequence.take_along_dim(order, dim=1))
+        ahead = run_lstm(self.ahead, sequence)
+        back = run_lstm(self.back, sequence.take_along_dim(order, dim=1))
         return torch.cat([ahead, back.take_along_dim(order, dim=1)], dim=2)
 
 

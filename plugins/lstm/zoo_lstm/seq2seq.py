@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
-from zoo_lstm.recurrent import BiLSTM, last_states, lstm, real_lengths, real_steps
+from zoo_lstm.recurrent import BiLSTM, last_states, lstm, real_lengths, real_steps, run_lstm
 
 
 def seq2seq(
@@ -56,7 +56,7 @@ class Seq2Seq(nn.Module):
         memory = self.encoder(self.dropout(self.source_embedding(source)), lengths)  # [B, S, 2 units]
         first = self.bridge(last_states(memory, lengths)).tanh()[None]  # [1, B, units]
         embedded = self.dropout(self.target_embedding(target))
-        states, _ = self.decoder(embedded, (first, torch.zeros_like(first)))  # [B, T, units]
+        states = run_lstm(self.decoder, embedded, (first, torch.zeros_like(first)))  # [B, T, units]
         real = real_steps(lengths, source.shape[1])[:, None]  # [B, 1, S]
         found = F.scaled_dot_product_attention(self.query(states), memory, memory, attn_mask=real)
         joined = self.attentional(torch.cat([found, states], dim=2)).tanh()  # [B, T, units]
