@@ -1,0 +1,13 @@
+import zoo
+
+
+@zoo.hookimpl
+def zoo_models() -> list[zoo.ModelSpec]:
+    """The architectures that `models.toml` describes."""
+    return zoo.read_models(__package__, "models.toml")
+
+
+@zoo.hookimpl
+def zoo_weights() -> list[zoo.WeightsSpec]:
+    """The weights that `record.py` wrote down."""
+    return zoo.read_weights(__package__, "weights.json")
