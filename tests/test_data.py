@@ -778,7 +778,8 @@ def test_a_line_of_ten_megabytes_is_a_text_like_others(tmp_path: Path, suffix: s
     assert sum(map(dataset.size, SPLITS)) == 21
     assert dataset.problem.input == zoo.TokenInput(vocab_size=259, length=512)
     assert dataset.reading
-    assert "1 texts are longer than 512 bytes (the longest 10,000,000) and cut there" in dataset.reading.told
+    told = "1 texts are longer than 512 bytes (the longest 10,000,000) and, read as bytes, cut there"
+    assert told in dataset.reading.told
 
 
 def test_a_quoted_text_may_have_lines_and_commas(tmp_path: Path) -> None:

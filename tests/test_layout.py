@@ -30,6 +30,7 @@ ABOVE = (  # the torch line, top first; a name stands for a module or for a whol
     "quarantine",
     "registry",
     "recipes",
+    "tokenizers",
     "scaffold",
     "weights",
     "environment",

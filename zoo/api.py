@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import RunError, SpecError, WeightsError, ZooError
 from zoo.recipes import resolve_recipe
 from zoo.registry import Model, Registry, installed
-from zoo.runs import RECORD, WEIGHTS, Run, free_folder
+from zoo.runs import RECORD, TOKENIZER, WEIGHTS, Run, free_folder, has_tokenizer
 from zoo.specs import Budget, Device, Problem, WeightsSpec, convert
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def train(
     exist yet, by default one under `runs/`. Raises `ZooError` before anything is written.
     """
     from zoo.data.load import load_dataset
+    from zoo.tasks.text import check_kept
     from zoo.training.trainer import Start, train_model
 
     registry = installed()
@@ -134,7 +135,10 @@ def train(
         entry, dataset.problem.task, file=Path(recipe) if recipe else None, overrides=settings
     )
     initial = _find_weights(entry, tagged, weights)
-    start = Start(spec=initial, path=_fetch(initial)) if initial else None
+    start = None
+    if initial is not None:
+        check_kept(initial.preprocess, chosen, initial.name)
+        start = Start(spec=initial, path=_fetch(initial))
     folder = Path(output) if output else free_folder(RUNS, f"{entry.spec.name}-{dataset.name}")
     return train_model(
         registry,
@@ -237,6 +241,7 @@ def evaluate(
     from zoo.data.load import load_dataset, match_labels
     from zoo.evaluation import Evaluation, intervals, score
     from zoo.tasks.base import prepare
+    from zoo.tasks.text import tell_truncation, truncation
 
     registry = installed()
     module = _loaded(model, device)
@@ -264,6 +269,7 @@ def evaluate(
         samples=len(prepared.splits[split]),
         metrics=intervals(scores),
         baseline=task.baseline(prepared, split),
+        notes=tuple(tell_truncation(truncation({split: prepared.splits[split]}))),
     )
 
 
@@ -407,16 +413,21 @@ def weights_of_run(run: Run) -> WeightsSpec:
 
 
 def _fetch(spec: WeightsSpec) -> Path:
+    from zoo.tokenizers import check_vocabulary
     from zoo.weights import fetch_weights
 
-    return fetch_weights(spec)
+    path = fetch_weights(spec)
+    check_vocabulary(spec.preprocess, spec.problem, spec.name)
+    return path
 
 
 def _download_run(ref: str) -> Path:
     from zoo.weights.sources import fetch
 
-    paths = [fetch(f"{ref}/{file}") for file in (RECORD, WEIGHTS)]
-    return paths[0].parent
+    folder, _ = (fetch(f"{ref}/{file}").parent for file in (RECORD, WEIGHTS))
+    if has_tokenizer(folder):
+        fetch(f"{ref}/{TOKENIZER}")
+    return folder
 
 
 def _is_path(ref: str) -> bool:

@@ -30,7 +30,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a model reached on `samples` samples of a data set's split."""
+    """What a model reached on `samples` samples of a data set's split; `notes` say what it saw less of."""
 
     model: str
     task: str
@@ -39,6 +39,7 @@ class Evaluation:
     samples: int
     metrics: dict[str, Metric]
     baseline: Baseline
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The document that `zoo evaluate --json` prints."""
@@ -52,6 +53,7 @@ class Evaluation:
             "samples": self.samples,
             "metrics": metrics,
             "baseline": {"name": self.baseline.name, "metrics": dict(self.baseline.metrics)},
+            "notes": list(self.notes),
         }
 
 

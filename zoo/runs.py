@@ -3,6 +3,7 @@
 run.json           the record: problem, recipe, data, versions, results
 metrics.jsonl      one line for each evaluation
 model.safetensors  the best weights so far, with their receipt in the header
+tokenizer.json     the vocabulary that texts are read with, where it was trained
 config.json        what Hugging Face tools look for
 README.md          a model card
 last/              everything needed to go on exactly where it stopped
@@ -10,6 +11,7 @@ last/              everything needed to go on exactly where it stopped
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from collections.abc import Mapping
@@ -20,9 +22,10 @@ from typing import Any, Literal
 import msgspec
 
 from zoo.errors import RunError
-from zoo.specs import Preprocess, Problem, Recipe, Record, TaskSpec, to_builtins
+from zoo.specs import Preprocess, Problem, Recipe, Record, TaskSpec, TextPreprocess, to_builtins
 
 RECORD, WEIGHTS, METRICS = "run.json", "model.safetensors", "metrics.jsonl"
+TOKENIZER = "tokenizer.json"
 
 
 class Receipt(Record, frozen=True, kw_only=True):
@@ -71,17 +74,7 @@ class Run:
     def open(cls, path: str | os.PathLike[str]) -> Run:
         """The run in that folder; raises `RunError` where there is none, or half of one."""
         folder = Path(path)
-        try:
-            content = (folder / RECORD).read_bytes()
-        except FileNotFoundError:
-            what = "has no run.json, so it is no run folder" if folder.is_dir() else "does not exist"
-            raise RunError(f"{str(folder)!r} {what}") from None
-        except OSError as error:
-            raise RunError(f"{str(folder / RECORD)!r} cannot be read: {error.strerror}") from None
-        try:
-            return cls(folder, msgspec.json.decode(content, type=RunRecord))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise RunError(f"{str(folder / RECORD)!r} is damaged: {error}") from None
+        return cls(folder, _with_tokenizer(_read_record(folder), folder))
 
     @property
     def weights_path(self) -> Path:
@@ -109,11 +102,14 @@ class Run:
 
     def document(self) -> dict[str, Any]:
         """The record as `run.json` has it."""
-        return {"schema": self.record.schema, **to_builtins(self.record)}
+        return {"schema": self.record.schema, **to_builtins(_without_tokenizer(self.record))}
 
     def save(self, record: RunRecord) -> Run:
         """Writes the record in one go and returns the run with it."""
         run = Run(self.path, record)
+        definition = getattr(record.preprocess, "definition", "")
+        if definition and not (self.path / TOKENIZER).exists():
+            write_whole(self.path / TOKENIZER, definition.encode())
         content = msgspec.json.format(msgspec.json.encode(run.document()), indent=2)
         write_whole(self.path / RECORD, content + b"\n")
         return run
@@ -121,6 +117,53 @@ class Run:
     def __str__(self) -> str:
         found = ", ".join(f"{name} {value:.4f}" for name, value in self.record.metrics.items())
         return f"{self.path} ({self.record.model}, {self.record.state}{': ' + found if found else ''})"
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the run of a `run.json` has a `tokenizer.json` beside it; raises `RunError`."""
+    return getattr(_read_record(folder).preprocess, "sha256", None) is not None
+
+
+def _read_record(folder: Path) -> RunRecord:
+    try:
+        content = (folder / RECORD).read_bytes()
+    except FileNotFoundError:
+        what = "has no run.json, so it is no run folder" if folder.is_dir() else "does not exist"
+        raise RunError(f"{str(folder)!r} {what}") from None
+    except OSError as error:
+        raise RunError(f"{str(folder / RECORD)!r} cannot be read: {error.strerror}") from None
+    try:
+        return msgspec.json.decode(content, type=RunRecord)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RunError(f"{str(folder / RECORD)!r} is damaged: {error}") from None
+
+
+def _with_tokenizer(record: RunRecord, folder: Path) -> RunRecord:
+    """The record with the definition of its tokenizer, which lies beside it; raises `RunError`."""
+    preprocess, path = record.preprocess, folder / TOKENIZER
+    if not isinstance(preprocess, TextPreprocess) or preprocess.sha256 is None:
+        return record
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"{str(path)!r} cannot be read: {error.strerror}; the run's texts became tokens by it, so put it "
+            "back"
+        ) from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != preprocess.sha256:
+        raise RunError(
+            f"{str(path)!r} is damaged, or another run's: its sha256 is {found[:12]}..., run.json says "
+            f"{preprocess.sha256[:12]}...; put the run's own back"
+        )
+    return record.replace(preprocess=preprocess.replace(definition=content.decode()))
+
+
+def _without_tokenizer(record: RunRecord) -> RunRecord:
+    preprocess = record.preprocess
+    if isinstance(preprocess, TextPreprocess) and preprocess.definition:
+        return record.replace(preprocess=preprocess.replace(definition=""))
+    return record
 
 
 def check_free(path: Path) -> None:
@@ -178,7 +221,7 @@ def versions() -> dict[str, str]:
 def write_card(run: Run, task: TaskSpec) -> None:
     """Writes `README.md` and `config.json`, which make the folder a Hugging Face repository."""
     record = run.record
-    config = {"library_name": "torch-zoo", "zoo": record.receipt()}
+    config = {"library_name": "torch-zoo", "zoo": _without_tokenizer(record).receipt()}
     write_whole(run.path / "config.json", msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
     write_whole(run.path / "README.md", _card(record, task).encode())
 

@@ -289,11 +289,17 @@ class ImagePreprocess(Record, tag_field="kind", tag="image", frozen=True, kw_onl
 
 
 class TextPreprocess(Record, tag_field="kind", tag="text", frozen=True, kw_only=True):
-    """Text to at most `length` tokens (and `target_length` for the text to produce)."""
+    """Text to at most `length` tokens (and `target_length` for the text to produce).
+
+    `tokenizer` is `bytes`, or the kind of the trained one that `definition` holds as the JSON of Hugging Face
+    `tokenizers`. A run folder has that in `tokenizer.json`, and in `run.json` no more than its `sha256`.
+    """
 
     tokenizer: str = "bytes"
     length: Count
     target_length: Count | None = None
+    definition: str = ""
+    sha256: Sha256 | None = None
 
 
 class SeriesPreprocess(Record, tag_field="kind", tag="series", frozen=True, kw_only=True):
@@ -354,7 +360,8 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
     without a better validation metric. `class_weights` weigh the loss of each class, in the order of
     their names; "balanced" weighs each by the inverse of its samples. `balanced` draws as many samples
     of each class. `affine` is the maximal random (rotation in degrees, shift as a share of the side,
-    zoom as a share), drawn anew for each image. `options` are passed to the model's builder.
+    zoom as a share), drawn anew for each image. `tokenizer` other than `bytes` is trained on the training
+    split, to at most `vocab_size` tokens. `options` are passed to the model's builder.
     `eval_samples` limits how much of the validation split is looked at after each epoch. `optimizer`
     is a name of timm's.
     """
@@ -390,6 +397,8 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
     channels_last: bool = False
     image_size: Count | None = None
     length: Count | None = None
+    tokenizer: Literal["bytes", "bpe", "wordpiece"] = "bytes"
+    vocab_size: Annotated[int, Meta(ge=260)] = 4096
     normalize: Literal["none", "sample", "train"] = "sample"
     patience: Count | None = None
     seed: Annotated[int, Meta(ge=0)] = 0

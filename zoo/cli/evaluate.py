@@ -38,6 +38,9 @@ def evaluate(
     if data:
         tell_reading(ctx, dataset)
     found = api.evaluate(model, dataset, split=split, device=api.pick_device(device))
+    if not ctx.find_root().obj.get("quiet"):
+        for note in found.notes:
+            click.echo(f"data: {note}", err=True)
     if as_json:
         print_json(found.as_json())
         return

@@ -150,11 +150,14 @@ def _measures(dataset: Dataset) -> dict[str, Any]:
         case task:
             names = [name for name in COLUMNS.get(task, ()) if name != "labels"]
             return {
-                f"bytes of {name}": [
-                    len(str(text).encode("utf-8", "replace")) for column in columns for text in column[name]
-                ]
+                f"bytes of {name}": [size for column in columns for size in _bytes(column[name])]
                 for name in names
             }
+
+
+def _bytes(texts: Any) -> Any:
+    sizes = getattr(texts, "sizes", None)
+    return [len(str(text).encode("utf-8", "replace")) for text in texts] if sizes is None else sizes
 
 
 def _sizes(images: Any) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.data.dataset import SPLITS, Column
+from zoo.data.documents import Documents
 from zoo.data.request import Log, Parts, Request, groups_of, numbered, paths_of
 from zoo.data.roles import Roles
 from zoo.data.splitting import SHARES, plan_splits
@@ -20,27 +23,34 @@ WINDOW = 256  # tokens that a language model sees at once
 FEW = 10  # documents: fewer are cut in three instead of being shared out
 
 
-def read_texts(values: Values, column: str) -> tuple[Texts, dict[int, str]]:
+def read_texts(values: Values, column: str) -> tuple[Texts | Documents, dict[int, str]]:
     """A column of texts, and why some of them cannot be used, by row."""
+    if isinstance(values, Documents):
+        empty = np.flatnonzero([passage.blank for passage in values.passages])
+        return values, _empty(empty, column)
     texts = as_texts(values, column)
-    empty = np.flatnonzero(~is_filled(texts))
-    return Texts(texts, np.arange(len(texts))), {int(row): f"its {column} is empty" for row in empty}
+    return Texts(texts, np.arange(len(texts))), _empty(np.flatnonzero(~is_filled(texts)), column)
 
 
-def text_input(columns: Sequence[Texts], log: Log) -> TokenInput:
+def _empty(rows: NDArray[np.int64], column: str) -> dict[int, str]:
+    return {int(row): f"its {column} is empty" for row in rows}
+
+
+def text_input(columns: Sequence[Texts | Documents], log: Log) -> TokenInput:
     """Tokens as long as the longest text, at most `LONGEST`; says how many texts are longer."""
     lengths = np.concatenate([column.sizes for column in columns])
     cut = int((lengths > LONGEST).sum())
     if cut:
         log.told.append(
-            f"{cut:,} texts are longer than {LONGEST} bytes (the longest {lengths.max():,}) and cut there"
+            f"{cut:,} texts are longer than {LONGEST} bytes (the longest {lengths.max():,}) and, read as "
+            "bytes, cut there"
         )
     return TokenInput(vocab_size=VOCABULARY, length=int(min(LONGEST, lengths.max())))
 
 
 def read_pairs(table: Table, roles: Roles, request: Request) -> Parts:
     """Source and target texts, by split."""
-    found: dict[str, dict[str, Texts]] = {}
+    found: dict[str, dict[str, Texts | Documents]] = {}
     groups = {}
     for split, columns in table.splits.items():
         read = {role: read_texts(columns[roles.one(role)], roles.one(role)) for role in ("source", "target")}
@@ -68,7 +78,7 @@ def read_pairs(table: Table, roles: Roles, request: Request) -> Parts:
 
 def read_language(table: Table, roles: Roles, request: Request) -> Parts:
     """Documents by split; a few that are not split already are cut in three."""
-    found: dict[str, Texts] = {}
+    found: dict[str, Texts | Documents] = {}
     groups = {}
     for split, columns in table.splits.items():
         texts, faults = read_texts(columns[roles.one("text")], roles.one("text"))
@@ -76,7 +86,7 @@ def read_language(table: Table, roles: Roles, request: Request) -> Parts:
         found[split], groups[split] = texts[rows], groups_of(columns, roles, rows.tolist())
     splits: dict[str, dict[str, Column]]
     if "" in found and len(found[""]) < FEW:
-        splits = {name: {"text": [_share(text, name) for text in found[""]]} for name in SPLITS}
+        splits = _shared_out(found[""])
         shares = ", ".join(f"{share:.0%} {split}" for split, share in SHARES.items())
         told = f"each text is cut in three: {shares}"
     else:
@@ -84,7 +94,7 @@ def read_language(table: Table, roles: Roles, request: Request) -> Parts:
         plan = plan_splits(classes, numbered(groups), seed=request.seed, where=repr(table.uri))
         splits = {split: {"text": found[part][rows]} for split, (part, rows) in plan.parts.items()}
         told = _at_random(plan.told)
-    bytes_in = {split: _size(columns["text"]) for split, columns in splits.items()}  # type: ignore[arg-type]
+    bytes_in = {split: _size(columns["text"]) for split, columns in splits.items()}
     if not all(bytes_in.values()):
         raise DataError(f"{table.uri!r} holds too little text to train, validate and test; give more of it")
     length = min(WINDOW, *bytes_in.values())  # each split holds a window
@@ -100,13 +110,28 @@ def read_language(table: Table, roles: Roles, request: Request) -> Parts:
     )
 
 
-def _share(text: str, split: str) -> str:
-    first = round(len(text) * SHARES["train"])
-    second = first + round(len(text) * SHARES["validation"])
-    return {"train": text[:first], "validation": text[first:second], "test": text[second:]}[split]
+def _shared_out(texts: Texts | Documents) -> dict[str, dict[str, Column]]:
+    """Each text in three parts, by its characters."""
+    if isinstance(texts, Documents):
+        passages = [passage.parts(_stops(passage.stop - passage.start)) for passage in texts.passages]
+        parts = zip(*passages, strict=True)
+        return {split: {"text": Documents(part)} for split, part in zip(SPLITS, parts, strict=True)}
+    cuts = [(text, *_stops(len(text))) for text in texts]
+    return {
+        "train": {"text": [text[:first] for text, first, _ in cuts]},
+        "validation": {"text": [text[first:second] for text, first, second in cuts]},
+        "test": {"text": [text[second:] for text, _, second in cuts]},
+    }
 
 
-def _size(texts: Iterable[str]) -> int:
+def _stops(length: int) -> tuple[int, int]:
+    first = round(length * SHARES["train"])
+    return first, first + round(length * SHARES["validation"])
+
+
+def _size(texts: Any) -> int:
+    if isinstance(texts, Texts | Documents):
+        return int(texts.sizes.sum())
     return sum(len(text.encode()) for text in texts)
 
 

@@ -24,6 +24,7 @@ ALIASES = {
     "testing": "test",
 }
 BLOCK = 4096  # rows that are taken out of Arrow at once
+BLOCK_BYTES = 8 << 20  # and about how much text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +87,12 @@ class Texts(Sequence[str]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self.rows), BLOCK):
-            yield from self.values.take(pa.array(self.rows[start : start + BLOCK])).to_pylist()
+        step = _step(self.values)
+        for start in range(0, len(self.rows), step):
+            rows = self.rows[start : start + step]
+            first, last = int(rows.min()), int(rows.max())
+            near = self.values.slice(first, last - first + 1)  # taking copies all that it takes from
+            yield from near.take(pa.array(rows - first)).to_pylist()
 
 
 def as_list(values: Values) -> list[Any]:
@@ -116,8 +121,16 @@ def as_texts(values: Values, column: str) -> pa.ChunkedArray:
 
 def is_filled(texts: pa.ChunkedArray) -> NDArray[np.bool_]:
     """Which texts hold more than white space."""
-    length = pc.utf8_length(pc.utf8_trim_whitespace(texts))
-    return np.asarray(pc.fill_null(pc.greater(length, 0), False).to_numpy(), dtype=bool)
+    filled, step = [np.empty(0, dtype=bool)], _step(texts)
+    for start in range(0, len(texts), step):
+        length = pc.utf8_length(pc.utf8_trim_whitespace(texts.slice(start, step)))
+        filled.append(np.asarray(pc.fill_null(pc.greater(length, 0), False).to_numpy(), dtype=bool))
+    return np.concatenate(filled)
+
+
+def _step(texts: pa.ChunkedArray) -> int:
+    """How many texts may be copied at once without it being told from the memory that they take."""
+    return max(1, min(BLOCK, BLOCK_BYTES * len(texts) // (int(texts.nbytes) + 1)))
 
 
 def as_labels(values: Values, column: str, names: Sequence[str] = ()) -> list[str | None]:

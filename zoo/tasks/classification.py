@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from zoo.data.dataset import Columns, Dataset
 from zoo.data.splits import Batch, TensorSplit, batched
-from zoo.errors import DataError
 from zoo.specs import (
     Classes,
     ImageInput,
@@ -25,13 +24,12 @@ from zoo.specs import (
     Recipe,
     SeriesInput,
     TextPreprocess,
-    TokenInput,
 )
 from zoo.tasks.base import ANSWERS, Baseline, Prepared, Scores
 from zoo.tasks.images import augment_images, encode_images, fit_images, read_images
 from zoo.tasks.macro import macro_metrics
 from zoo.tasks.series import encode_series, fit_series, read_series
-from zoo.tasks.text import VOCAB_SIZE, check_tokenizer, encode_texts
+from zoo.tasks.text import TextSplit, encode_texts, fit_texts, token_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,7 @@ class Codec:
     column: str
     fit: Callable[[Dataset, ModelSpec, Recipe], Preprocess]
     input: Callable[[Any], Input]
-    encode: Callable[[Columns, Any], Tensor]
+    encode: Callable[[Columns, Any], Tensor | TextSplit]
     read: Callable[[Sequence[str], Any], Columns]
 
 
@@ -62,12 +60,15 @@ class Classification:
 
     def encode(
         self, columns: Columns, preprocess: Preprocess, problem: Problem, *, training: bool
-    ) -> TensorSplit:
+    ) -> TensorSplit | TextSplit:
         """`{column: inputs, "labels": int64 [N]}`; without labels where there are none."""
-        tensors = {self.codec.column: self.codec.encode(columns, preprocess)}
+        labels = {}
         if "labels" in columns:
-            tensors["labels"] = torch.as_tensor(np.asarray(columns["labels"], dtype=np.int64))
-        return TensorSplit(tensors)
+            labels["labels"] = torch.as_tensor(np.asarray(columns["labels"], dtype=np.int64))
+        encoded = self.codec.encode(columns, preprocess)
+        if isinstance(encoded, TextSplit):
+            return replace(encoded, columns=labels)
+        return TensorSplit({self.codec.column: encoded, **labels})
 
     def augment(self, batch: Batch, recipe: Recipe, problem: Problem) -> Batch:
         """Images are varied; texts and series stay as they are."""
@@ -121,7 +122,11 @@ class Classification:
     def read(self, items: Sequence[str], preprocess: Preprocess, batch_size: int) -> Iterator[Batch]:
         """Files or texts, as the kind of input wants it."""
         for chunk in batched(items, batch_size):
-            yield {self.codec.column: self.codec.encode(self.codec.read(chunk, preprocess), preprocess)}
+            encoded = self.codec.encode(self.codec.read(chunk, preprocess), preprocess)
+            if isinstance(encoded, TextSplit):
+                yield encoded.take(torch.arange(len(encoded)))
+            else:
+                yield {self.codec.column: encoded}
 
     def predict(
         self,
@@ -152,17 +157,9 @@ def _image_input(preprocess: ImagePreprocess) -> ImageInput:
     return ImageInput(channels=preprocess.channels, height=preprocess.height, width=preprocess.width)
 
 
-def fit_text(dataset: Dataset, spec: ModelSpec, recipe: Recipe) -> TextPreprocess:
-    """Bytes, as long as the data's samples, unless the recipe says otherwise."""
-    native = dataset.problem.input
-    if not isinstance(native, TokenInput):
-        raise DataError(f"data {dataset.name!r} holds no text")
-    return TextPreprocess(length=recipe.length or native.length)
-
-
-def _encode_text(columns: Columns, preprocess: TextPreprocess) -> Tensor:
-    check_tokenizer(preprocess)
-    return encode_texts(columns["text"], preprocess.length)  # type: ignore[arg-type]
+def _encode_text(columns: Columns, preprocess: TextPreprocess) -> TextSplit:
+    texts, cut = encode_texts(cast(Sequence[str], columns["text"]), preprocess)
+    return TextSplit({"tokens": texts}, cut={"text": (texts.length, cut)})
 
 
 image_classification = Classification(
@@ -173,8 +170,8 @@ text_classification = Classification(
     name="text-classification",
     codec=Codec(
         column="tokens",
-        fit=fit_text,
-        input=lambda preprocess: TokenInput(vocab_size=VOCAB_SIZE, length=preprocess.length),
+        fit=lambda dataset, spec, recipe: fit_texts(dataset, recipe),
+        input=token_input,
         encode=_encode_text,
         read=lambda items, preprocess: {"text": list(items)},
     ),

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.data.dataset import Columns, Dataset
-from zoo.data.splits import Batch, WindowSplit
-from zoo.specs import ModelSpec, Preprocess, Problem, Recipe, TextPreprocess, TokenInput, TokenOutput
+from zoo.data.splits import Batch
+from zoo.specs import ModelSpec, Preprocess, Problem, Recipe, TextPreprocess
 from zoo.tasks.base import Baseline, Prepared, Scores
-from zoo.tasks.classification import fit_text
-from zoo.tasks.text import END, VOCAB_SIZE, check_tokenizer, decode_tokens, encode_stream, encode_text
+from zoo.tasks.text import StreamSplit, encode_stream, fit_stream, token_input, token_output
+from zoo.tokenizers import PADDING, open_tokenizer
+
+CHUNK = 1 << 20  # tokens that are counted at once
 
 
 @dataclass(frozen=True)
@@ -27,22 +29,19 @@ class LanguageModeling:
     name: str = "language-modeling"
 
     def fit(self, dataset: Dataset, spec: ModelSpec, recipe: Recipe) -> Preprocess:
-        """Windows as long as the data says, unless the recipe says otherwise."""
-        return fit_text(dataset, spec, recipe)
+        """The recipe's tokenizer; windows as long as the data says, unless the recipe says otherwise."""
+        return fit_stream(dataset, recipe)
 
     def problem(self, dataset: Dataset, preprocess: Preprocess) -> Problem:
         """Windows of tokens in and out."""
-        shape = {"vocab_size": VOCAB_SIZE, "length": preprocess.length}  # type: ignore[union-attr]
-        return dataset.problem.replace(input=TokenInput(**shape), output=TokenOutput(**shape))
+        preprocess = cast(TextPreprocess, preprocess)
+        return dataset.problem.replace(input=token_input(preprocess), output=token_output(preprocess))
 
     def encode(
         self, columns: Columns, preprocess: Preprocess, problem: Problem, *, training: bool
-    ) -> WindowSplit:
+    ) -> StreamSplit:
         """Windows of `length + 1` tokens that overlap by one, so that each token is predicted once."""
-        preprocess = cast(TextPreprocess, preprocess)
-        check_tokenizer(preprocess)
-        stream = encode_stream(cast(Sequence[str], columns["text"]))
-        return WindowSplit(stream, {"tokens": preprocess.length + 1}, stride=preprocess.length)
+        return encode_stream(columns, cast(TextPreprocess, preprocess))
 
     def augment(self, batch: Batch, recipe: Recipe, problem: Problem) -> Batch:
         """Nothing is varied."""
@@ -60,10 +59,13 @@ class LanguageModeling:
         )
 
     def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
-        """`bits_per_byte`: what the window costs over the bytes it stands for; `token_accuracy`."""
+        """`bits_per_byte`: what the window costs over the bytes it stands for; `token_accuracy`.
+
+        The first compares models with different tokenizers, the second does not.
+        """
         targets = batch["tokens"][:, 1:]  # [B, T]
         nats = F.cross_entropy(output.transpose(1, 2).float(), targets, reduction="none").sum(dim=1)
-        size = (targets <= 256).sum(dim=1).clamp_min(1).float()  # the end of a document is no byte
+        size = batch["bytes"].clamp_min(1).float()
         right = (output.argmax(dim=2) == targets).float().mean(dim=1)
         return {
             "bits_per_byte": (nats / math.log(2) / size, size),
@@ -76,16 +78,19 @@ class LanguageModeling:
 
     def baseline(self, prepared: Prepared, split: str) -> Baseline:
         """Each token by its frequency in the training split alone."""
-        train, judged = (prepared.splits[name].stream.numpy() for name in ("train", split))  # type: ignore[attr-defined]
-        counts = np.bincount(train, minlength=VOCAB_SIZE) + 1.0
-        bits = -np.log2(counts / counts.sum())[judged].sum()
-        size = int((judged <= 256).sum())
+        train, judged = (cast(StreamSplit, prepared.splits[name]) for name in ("train", split))
+        counts = _count(train) + 1.0
+        occurring = _count(judged)
+        bits = -np.log2(counts / counts.sum()) @ occurring
+        size = int(judged.sizes.numpy() @ occurring)
         return Baseline(name="unigram entropy", metrics={"bits_per_byte": float(bits / max(1, size))})
 
     def read(self, items: Sequence[str], preprocess: Preprocess, batch_size: int) -> Iterator[Batch]:
         """Texts to go on with, one at a time: those of unequal length cannot share a batch unpadded."""
+        tokenizer = open_tokenizer(cast(TextPreprocess, preprocess))
         for text in items:
-            yield {"tokens": torch.tensor([[END, *encode_text(text).tolist()]])}  # as a new document begins
+            (tokens,) = tokenizer.encode([text])
+            yield {"tokens": torch.tensor([[tokenizer.end, *tokens.tolist()]])}  # as a new document begins
 
     @torch.no_grad()
     def predict(
@@ -102,21 +107,30 @@ class LanguageModeling:
     ) -> list[dict[str, Any]]:
         """The text and how it goes on: `length` tokens drawn at `temperature` (0: the likeliest)."""
         generator = torch.Generator().manual_seed(seed)
-        context = cast(TextPreprocess, preprocess).length
+        preprocess = cast(TextPreprocess, preprocess)
+        tokenizer, context = open_tokenizer(preprocess), preprocess.length
         tokens = batch["tokens"]  # [B, T]
         start = tokens.shape[1]
         for _ in range(length):
             logits = model(tokens[:, -context:])[:, -1].float().cpu()  # [B, V]
-            logits[:, 0] = -torch.inf  # padding is never written
+            logits[:, PADDING] = -torch.inf  # never written
             if temperature > 0:
                 drawn = torch.multinomial((logits / temperature).softmax(dim=1), 1, generator=generator)
             else:
                 drawn = logits.argmax(dim=1, keepdim=True)
             tokens = torch.cat([tokens, drawn.to(tokens.device)], dim=1)
         return [
-            {"prompt": decode_tokens(row[1:start]), "text": decode_tokens(row[start:])}
+            {"prompt": tokenizer.decode(row[1:start]), "text": tokenizer.decode(row[start:])}
             for row in tokens.tolist()
         ]
+
+
+def _count(split: StreamSplit) -> np.ndarray:
+    """How often each token is in a stream, which may be a mapped file."""
+    counts = np.zeros(len(split.sizes))
+    for tokens in torch.split(split.stream, CHUNK):
+        counts += np.bincount(tokens.numpy(), minlength=len(counts))
+    return counts
 
 
 language_modeling = LanguageModeling()

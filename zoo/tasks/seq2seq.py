@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.data.dataset import Columns, Dataset
-from zoo.data.splits import Batch, TensorSplit, batched
-from zoo.errors import DataError
-from zoo.specs import ModelSpec, Preprocess, Problem, Recipe, TextPreprocess, TokenInput, TokenOutput
+from zoo.data.splits import Batch, batched
+from zoo.specs import ModelSpec, Preprocess, Problem, Recipe, TextPreprocess
 from zoo.tasks.base import Baseline, Prepared, Scores
-from zoo.tasks.text import BEGIN, END, PADDING, VOCAB_SIZE, check_tokenizer, decode_tokens, encode_texts
+from zoo.tasks.text import TextSplit, encode_targets, encode_texts, fit_pairs, token_input, token_output
+from zoo.tokenizers import PADDING, open_tokenizer
 
 
 @dataclass(frozen=True)
@@ -26,31 +26,29 @@ class Seq2Seq:
     name: str = "seq2seq"
 
     def fit(self, dataset: Dataset, spec: ModelSpec, recipe: Recipe) -> Preprocess:
-        """Bytes, as long as the data says."""
-        source, target = dataset.problem.input, dataset.problem.output
-        if not isinstance(source, TokenInput) or not isinstance(target, TokenOutput):
-            raise DataError(f"data {dataset.name!r} holds no pairs of texts")
-        return TextPreprocess(length=recipe.length or source.length, target_length=target.length)
+        """The recipe's tokenizer, and room for the data's longest texts."""
+        return fit_pairs(dataset, recipe)
 
     def problem(self, dataset: Dataset, preprocess: Preprocess) -> Problem:
         """Tokens in, tokens out."""
         preprocess = cast(TextPreprocess, preprocess)
-        return dataset.problem.replace(
-            input=TokenInput(vocab_size=VOCAB_SIZE, length=preprocess.length),
-            output=TokenOutput(vocab_size=VOCAB_SIZE, length=preprocess.target_length or preprocess.length),
-        )
+        return dataset.problem.replace(input=token_input(preprocess), output=token_output(preprocess))
 
     def encode(
         self, columns: Columns, preprocess: Preprocess, problem: Problem, *, training: bool
-    ) -> TensorSplit:
+    ) -> TextSplit:
         """`source[N, S]`; `target[N, T]` framed in begin and end, where there is one."""
         preprocess = cast(TextPreprocess, preprocess)
-        check_tokenizer(preprocess)
-        tensors = {"source": encode_texts(cast(Sequence[str], columns["source"]), preprocess.length)}
-        if "target" in columns:
-            length = preprocess.target_length or preprocess.length
-            tensors["target"] = encode_texts(cast(Sequence[str], columns["target"]), length, ends=True)
-        return TensorSplit(tensors)
+        encoders = {"source": encode_texts, "target": encode_targets}
+        encoded = {
+            name: encode(cast(Sequence[str], columns[name]), preprocess)
+            for name, encode in encoders.items()
+            if name in columns
+        }
+        return TextSplit(
+            texts={name: texts for name, (texts, _) in encoded.items()},
+            cut={name: (texts.length, cut) for name, (texts, cut) in encoded.items()},
+        )
 
     def augment(self, batch: Batch, recipe: Recipe, problem: Problem) -> Batch:
         """Nothing is varied."""
@@ -98,7 +96,8 @@ class Seq2Seq:
     def read(self, items: Sequence[str], preprocess: Preprocess, batch_size: int) -> Iterator[Batch]:
         """Source texts."""
         for chunk in batched(items, batch_size):
-            yield {"source": encode_texts(chunk, cast(TextPreprocess, preprocess).length)}
+            texts, _ = encode_texts(chunk, cast(TextPreprocess, preprocess))
+            yield {"source": texts.take(torch.arange(len(chunk)))}
 
     @torch.no_grad()
     def predict(
@@ -112,16 +111,17 @@ class Seq2Seq:
     ) -> list[dict[str, Any]]:
         """The likeliest text, token by token."""
         preprocess = cast(TextPreprocess, preprocess)
+        tokenizer = open_tokenizer(preprocess)
         target_length = preprocess.target_length or preprocess.length
         source = batch["source"]
-        target = torch.full((len(source), 1), BEGIN, device=source.device)
+        target = torch.full((len(source), 1), tokenizer.begin, device=source.device)
         for _ in range(target_length - 1):
             step = model(source, target)[:, -1].argmax(dim=1, keepdim=True)  # [B, 1]
             target = torch.cat([target, step], dim=1)
-            if bool((target == END).any(dim=1).all()):
+            if bool((target == tokenizer.end).any(dim=1).all()):
                 break
         return [
-            {"source": decode_tokens(question), "text": decode_tokens(answer)}
+            {"source": tokenizer.decode(question), "text": tokenizer.decode(answer)}
             for question, answer in zip(source.tolist(), target.tolist(), strict=True)
         ]
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from zoo.runs import Run
+from zoo.tasks.text import tell_truncation
 from zoo.training.loop import Step
 
 
@@ -81,7 +82,9 @@ class ProgressBar(Callback):
         self._samples, self._since, self._shown = 0, time.perf_counter(), ""
 
     def start(self, run: Run, total_steps: int, first_step: int) -> None:
-        """Opens the bar."""
+        """Opens the bar, under what there was no room for."""
+        for line in tell_truncation(run.record.data, mend="-o length=N keeps more"):
+            self._console.print(f"data: {line}", highlight=False, soft_wrap=True)
         self._bar = self._progress.add_task(
             run.record.model, total=total_steps, completed=first_step, figures=""
         )

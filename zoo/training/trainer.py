@@ -36,8 +36,9 @@ from zoo.runs import (
     write_card,
     write_whole,
 )
-from zoo.specs import Classes, Recipe, SeriesOutput, TaskSpec, TokenOutput, WeightsSpec
+from zoo.specs import Classes, Problem, Recipe, SeriesOutput, TaskSpec, TokenOutput, WeightsSpec
 from zoo.tasks.base import Prepared, Task, prepare
+from zoo.tasks.text import truncation
 from zoo.training.callbacks import Callback, Callbacks
 from zoo.training.checkpoints import STATE, load_checkpoint, memory_peak, save_checkpoint, save_weights
 from zoo.training.interrupts import Interrupts
@@ -105,7 +106,7 @@ def train_model(
         labels=dataset.labels,
         recipe=recipe,
         source=dataset.source,
-        data=dataset.record(),
+        data={**dataset.record(), **truncation(prepared.splits)},
         weights=start.spec.name if start else "",
         device=describe_device(accelerator.device),
         precision=accelerator.mixed_precision.replace("no", "fp32"),
@@ -407,18 +408,23 @@ def rehearse(module: nn.Module, task: Task, prepared: Prepared, model: Model) ->
         line = (str(error).splitlines() or [""])[0]
         reason = f"the forward of {model.name} failed: {type(error).__name__}: {line}"
         raise PluginError(model.plugin.name, reason) from error
-    count = len(inputs[0])
-    match prepared.problem.output:
-        case Classes(count=classes):
-            expected: tuple[int, ...] = (count, classes)
-        case SeriesOutput(length=length, channels=channels):
-            expected = (count, length, channels)
-        case TokenOutput(vocab_size=vocabulary):
-            expected = (*inputs[-1].shape, vocabulary)
+    expected = output_shape(prepared.problem, inputs)
     if not isinstance(output, Tensor) or tuple(output.shape) != expected:
         given = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         reason = f"the forward of {model.name} gives {given} where the task asks for {list(expected)}"
         raise PluginError(model.plugin.name, reason)
+
+
+def output_shape(problem: Problem, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+    """The shape that the forward of a model for that problem has to give for those inputs."""
+    count = len(inputs[0])
+    match problem.output:
+        case Classes(count=classes):
+            return count, classes
+        case SeriesOutput(length=length, channels=channels):
+            return count, length, channels
+        case TokenOutput(vocab_size=vocabulary):
+            return *inputs[-1].shape, vocabulary
 
 
 def _accelerator(recipe: Recipe, device: str) -> Accelerator:

@@ -107,7 +107,7 @@ def _documents(root: Path, places: Mapping[str, Path]) -> Table | None:
         paths = sorted(
             path for path in place.rglob("*") if path.suffix.lower() in texts.SUFFIXES and path.is_file()
         )
-        content, more = texts.read_documents(paths)
+        content, more = texts.find_documents(paths)
         splits[split], told = {"text": content, "path": [str(path) for path in paths]}, told + more
     if not any(len(columns["text"]) for columns in splits.values()):
         if _has_images(root):
