@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -94,3 +95,30 @@ def test_a_run_that_is_not_finished_is_refused(run: Run, tmp_path: Path) -> None
     unfinished = Run(run.path, run.record.replace(state="running"))
     with pytest.raises(zoo.RunError, match="is not finished; go on with it"):
         add_weights(unfinished, tmp_path, tag="one")
+
+
+def test_the_command_packs_a_run_and_says_how_to_install_it(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "zoo-mine"
+    command = [
+        sys.executable,
+        "-m",
+        "zoo",
+        "weights",
+        "pack",
+        str(run.path),
+        "--name",
+        "mine",
+        "--tag",
+        "quick",
+    ]
+    done = subprocess.run(
+        [*command, "--output", str(folder)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.endswith(f"install it with: pip install {folder}\n")
+    (record,) = json.loads((folder / "zoo_mine" / "weights.json").read_text())["weights"]
+    assert (record["model"], record["tag"]) == (MODEL, "quick")
+    again = subprocess.run(
+        [*command, "--output", str(folder)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert again.returncode == 1
+    assert str(folder) in again.stderr

@@ -15,7 +15,7 @@ TOY = ROOT / "tests" / "toy"
 PARTS = {"python": "\n\n", "toml": ""}  # what stands between two parts of a file that the guide grows
 WRITTEN = {  # by commands of the guide
     "zoo_toy/facts.json",
-    "zoo_toy/linear.digits.safetensors",
+    "zoo_toy/toy/linear.digits.safetensors",
     "zoo_toy/weights.json",
 }
 

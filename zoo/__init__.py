@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from zoo.hookspecs import hookimpl
     from zoo.manifests import read_datasets, read_devices, read_evidence, read_models, read_weights
+    from zoo.publishing import add_weights, pack_weights
     from zoo.recommender import Recommendation
     from zoo.registry import Registry, installed
     from zoo.runs import Run
@@ -61,6 +62,7 @@ _HOMES = {
     "ZooError",
     "zoo.hookspecs": "hookimpl",
     "zoo.manifests": "read_datasets read_devices read_evidence read_models read_weights",
+    "zoo.publishing": "add_weights pack_weights",
     "zoo.recommender": "Recommendation",
     "zoo.registry": "Registry installed",
     "zoo.runs": "Run",
@@ -106,6 +108,7 @@ __all__ = [
     "WeightsError",
     "WeightsSpec",
     "ZooError",
+    "add_weights",
     "evaluate",
     "hookimpl",
     "info",
@@ -114,6 +117,7 @@ __all__ = [
     "list_models",
     "load",
     "load_dataset",
+    "pack_weights",
     "predict",
     "read_datasets",
     "read_devices",

@@ -1,22 +1,25 @@
-"""`zoo weights`: the sets of weights there are, and whether the files are what they should be."""
+"""`zoo weights`: what there is, whether the files are what they should be, and how to pass them on."""
 
 from __future__ import annotations
 
 import click
 
+from zoo.cli import LazyGroup
 from zoo.cli.output import json_option, print_json, print_table
 from zoo.errors import WeightsError
 from zoo.registry import installed, iterate_weights
 from zoo.specs import to_builtins
 from zoo.units import format_bytes
 
+COMMANDS = {"list": "weights:list_weights", "verify": "weights:verify", "pack": "pack:pack"}
 
-@click.group()
+
+@click.group(cls=LazyGroup, commands_at=COMMANDS)
 def weights() -> None:
-    """List and verify weights."""
+    """List, verify and pass on weights."""
 
 
-@weights.command("list")
+@click.command("list")
 @click.argument("pattern", default="*")
 @json_option
 def list_weights(pattern: str, as_json: bool) -> None:
@@ -39,7 +42,7 @@ def list_weights(pattern: str, as_json: bool) -> None:
     print_table(("weights", "size", "license", "trained on", "metrics"), rows, right=("size",))
 
 
-@weights.command()
+@click.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every set whose file comes in an installed package.")
 def verify(names: tuple[str, ...], every: bool) -> None:

@@ -1,0 +1,8 @@
+"""Every model of the plugin passes the kit, through the same door as anyone's."""
+
+import zoo.testing
+
+
+@zoo.testing.parametrize("cnn")
+def test_conformance(check: zoo.testing.Check) -> None:
+    check.run()
