@@ -49,6 +49,7 @@ BELOW = (
     "training",
     "api",
     "publishing",
+    "reproduction",
     "testing",
     "cli",
     "__main__",

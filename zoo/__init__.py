@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo.publishing import add_weights, pack_weights
     from zoo.recommender import Recommendation
     from zoo.registry import Registry, installed
+    from zoo.reproduction import Reproduction, reproduce
     from zoo.runs import Run
     from zoo.specs import (
         Budget,
@@ -65,6 +66,7 @@ _HOMES = {
     "zoo.publishing": "add_weights pack_weights",
     "zoo.recommender": "Recommendation",
     "zoo.registry": "Registry installed",
+    "zoo.reproduction": "Reproduction reproduce",
     "zoo.runs": "Run",
     "zoo.specs": "Budget Classes DatasetSpec Device DeviceSpec Estimate Evidence Facts ImageInput "
     "ImagePreprocess ModelSpec Problem Recipe SeriesInput SeriesOutput SeriesPreprocess TaskSpec "
@@ -93,6 +95,7 @@ __all__ = [
     "Recipe",
     "Recommendation",
     "Registry",
+    "Reproduction",
     "Run",
     "RunError",
     "SeriesInput",
@@ -125,6 +128,7 @@ __all__ = [
     "read_models",
     "read_weights",
     "recommend",
+    "reproduce",
     "resume",
     "train",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -23,14 +24,22 @@ RECORDS = "weights.json"
 
 
 def add_weights(
-    run: Run, package: Path, *, tag: str, license: str = "Apache-2.0", data_license: str | None = None
+    run: Run,
+    package: Path,
+    *,
+    tag: str,
+    license: str = "Apache-2.0",
+    data_license: str | None = None,
+    repeats: Sequence[Run] = (),
 ) -> WeightsSpec:
     """Copies a finished run's weights into the folder of an import package, and records them there.
 
     The file is `PLUGIN/MODEL.TAG.safetensors`; its record in `weights.json`, which takes the place of one
     of the same name, has the sha256, the metrics, how it was trained, and what the model answers to
-    fixed samples. A hook `zoo_weights` that returns `zoo.read_weights(__package__, "weights.json")` brings it
-    to users. Raises `RunError` for a run that is not finished, `SpecError` for a tag that is none.
+    fixed samples. `repeats` are finished runs that differ in nothing but the seed: how far apart they are
+    is the measure by which `zoo weights reproduce` judges. A hook `zoo_weights` that returns
+    `zoo.read_weights(__package__, "weights.json")` brings it to users. Raises `RunError` for a run that is
+    not finished or no repeat, `SpecError` for a tag that is none.
     """
     from zoo import api
 
@@ -49,7 +58,7 @@ def add_weights(
     module = api.load(run.path)
     task = installed().task_implementation(record.problem.task)
     output = golden_output(module, task, record.problem, record.preprocess)
-    spec = spec.replace(golden={"output": output})
+    spec = spec.replace(golden={"output": output}, repeats=_repeats(run, repeats))
     _copy(run.weights_path, package / file)
     records = {f"{old['model']}.{old['tag']}": old for old in _read(package)} | {spec.name: to_builtins(spec)}
     ordered = {"weights": [records[name] for name in sorted(records)]}
@@ -114,6 +123,16 @@ def _write_project(
         )
         target.write_text(Template(entry.read_text(encoding="utf-8")).substitute(told), encoding="utf-8")
     return spec
+
+
+def _repeats(run: Run, others: Sequence[Run]) -> tuple[dict[str, float], ...]:
+    """What a training reached from each seed; raises `RunError` for a run that is not the same training."""
+    for other in others:
+        same = other.record.replace(recipe=other.record.recipe.replace(seed=run.record.recipe.seed))
+        told = [(r.state, r.model, r.options, r.recipe, r.data) for r in (run.record, same)]
+        if told[0] != told[1] or other.record.recipe.seed == run.record.recipe.seed:
+            raise RunError(f"{str(other.path)!r} is not {str(run.path)!r} with another seed; leave it out")
+    return tuple(dict(each.metrics) for each in (run, *others)) if others else ()
 
 
 def _read(package: Path) -> list[dict[str, Any]]:

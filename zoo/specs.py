@@ -319,8 +319,8 @@ class WeightsSpec(Record, frozen=True, kw_only=True):
     """One set of trained weights of one model: where it is, what it promises, who may use it.
 
     `model` is a full name such as `cnn/lenet5`. `source` holds one URI or several, of which the
-    first that can be had is used. `receipt` says how the weights were trained; `golden` is a
-    short input and the output it must give.
+    first that can be had is used. `receipt` says how the weights were trained; `repeats` what that and
+    the same training from other seeds reached; `golden` is a short input and the output it must give.
     """
 
     tag: Tag
@@ -336,6 +336,7 @@ class WeightsSpec(Record, frozen=True, kw_only=True):
     license: str = ""
     data_license: str = ""
     receipt: dict[str, Any] = {}
+    repeats: tuple[dict[str, float], ...] = ()
     golden: dict[str, Any] = {}
 
     @property

@@ -11,7 +11,12 @@ from zoo.registry import installed, iterate_weights
 from zoo.specs import to_builtins
 from zoo.units import format_bytes
 
-COMMANDS = {"list": "weights:list_weights", "verify": "weights:verify", "pack": "pack:pack"}
+COMMANDS = {
+    "list": "weights:list_weights",
+    "verify": "weights:verify",
+    "pack": "pack:pack",
+    "reproduce": "reproduce:reproduce",
+}
 
 
 @click.group(cls=LazyGroup, commands_at=COMMANDS)
