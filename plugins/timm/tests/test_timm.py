@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import zoo
+import zoo.training
 import zoo_timm
 from zoo.manifests import read_recipe
 from zoo.profile import count_parameters, example_inputs, profile
@@ -409,3 +410,37 @@ def test_weights_are_adapted_as_timm_adapts_them(
     images = torch.rand(1, changes.get("in_chans", 3), side, side)
     assert ours.zoo.report.adapted == told
     torch.testing.assert_close(ours(images), theirs(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("test_resnet", {}), ("test_vit", {"drop_path_rate": 0.1}), ("resnet18", {})]
+)
+def test_timm_itself_loads_a_finished_run(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    run = zoo.train(
+        f"timm/{name}",
+        "digits",
+        output=tmp_path / "run",
+        settings={"steps": 2, "image_size": 32, "batch_size": 8, "eval_samples": 8},
+        device="cpu",
+        **options,
+    )
+    ours = zoo.load(run.path)
+    theirs = timm.create_model(f"local-dir:{run.path}", pretrained=True).eval()
+    images = torch.randn(3, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(theirs(images), ours(images))
+    wanted = timm.data.resolve_data_config(model=theirs)
+    assert (wanted["input_size"], wanted["mean"]) == ((1, 32, 32), list(run.record.preprocess.mean))
+    again = timm.create_model(f"local-dir:{run.path}", pretrained=True, num_classes=3).eval()
+    assert again(images).shape == (3, 3)
+    assert torch.equal(again.forward_features(images), theirs.forward_features(images))
+
+
+def test_a_run_that_is_interrupted_is_not_told_to_timm(tmp_path: Path) -> None:
+    class Stop(zoo.training.Callback):
+        def step(self, step: Any) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        zoo.train("timm/test_resnet", "digits", output=tmp_path / "run", device="cpu", callbacks=[Stop()])
+    assert not (tmp_path / "run" / "config.json").exists()

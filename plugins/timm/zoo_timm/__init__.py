@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import zoo
 from zoo_timm.installed import architectures, has_all_of
 from zoo_timm.weights import read_table, specs
+
+PLUGIN = "timm"
 
 
 @zoo.hookimpl
@@ -21,3 +25,13 @@ def zoo_models() -> list[zoo.ModelSpec]:
 def zoo_weights() -> list[zoo.WeightsSpec]:
     """The weights on the hub that `weights.json` lists."""
     return specs(read_table())
+
+
+@zoo.hookimpl
+def zoo_callbacks(run: zoo.Run) -> list[Any]:
+    """What makes a finished run of one of our models a folder that timm loads by itself."""
+    if not run.record.model.startswith(f"{PLUGIN}/"):
+        return []
+    from zoo_timm.export import ConfigForTimm  # imports torch
+
+    return [ConfigForTimm()]
