@@ -31,7 +31,8 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     monkeypatch.setenv("ZOO_QUIET", "0")  # set by `zoo -q`, which a test may run in its own process
-    for setting in ("ZOO_PLUGINS", "ZOO_STRICT"):
+    monkeypatch.setenv("ZOO_ASK", "0")  # so does `zoo` itself
+    for setting in ("ZOO_PLUGINS", "ZOO_STRICT", "ZOO_TIMEOUT", "ZOO_RETRIES"):
         monkeypatch.delenv(setting, raising=False)
     if torch := sys.modules.get("torch"):  # tests that need no torch must not pay for its import
         torch.set_num_threads(1)

@@ -435,6 +435,24 @@ def test_only_allowed_licences_are_recommended(toy: Toy) -> None:
     assert all(entry.limit == "license" for entry in answer.rejected)
 
 
+def test_for_commercial_use_the_data_counts_too_and_what_is_not_known_is_left_out(toy: Toy) -> None:
+    models = [_model("free"), _model("odd", license="our-own-license")]
+    weights = [
+        _weights("free", "ok", data_license="CC-BY-4.0"),
+        _weights("free", "nc", license="cc-by-nc-4.0"),
+        _weights("free", "data", data_license="CC-BY-NC-4.0"),
+        _weights("free", "none", license=""),
+    ]
+    answer = _ask(toy(models, weights=weights), zoo.Budget(commercial=True), pretrained=None)
+    assert {choice.weights for choice in answer.recommendations} <= {"ok", None}
+    assert {(entry.model, entry.needed, entry.available) for entry in answer.rejected} == {
+        ("toy/odd", "our-own-license", "for commercial use"),
+        ("toy/free.nc", "cc-by-nc-4.0", "for commercial use"),
+        ("toy/free.data", "CC-BY-NC-4.0", "for commercial use"),
+        ("toy/free.none", "none stated", "for commercial use"),
+    }
+
+
 def test_where_nothing_fits_the_answer_says_what_would(toy: Toy) -> None:
     models = [_model("large", _facts(400_000_000)), _model("larger", _facts(800_000_000))]
     answer = _ask(toy(models), zoo.Budget(memory_bytes=2 * GB))

@@ -302,6 +302,23 @@ def test_a_full_name_and_an_unambiguous_bare_name_find_the_same(registry: Regist
     assert registry.model("convnet")[1] is None
 
 
+def test_what_may_be_used_commercially_has_only_such_weights(install: Site) -> None:
+    install(
+        "good",
+        HOOK + "yield net()\n"
+        "    yield net('closed', license='research-only')\n\n"
+        "@zoo.hookimpl\ndef zoo_weights():\n"
+        "    spec = zoo.WeightsSpec(tag='free', model='good/net', source='file:x', license='MIT')\n"
+        "    others = {'nc': {'license': 'CC-BY-NC-4.0'}, 'data': {'data_license': 'CC-BY-NC-4.0'}}\n"
+        "    others['none'] = {'license': ''}\n"
+        "    return [spec, *(spec.replace(tag=tag, **of) for tag, of in others.items())]\n",
+    )
+    registry = silent(discover())
+    (model,) = registry.list_models("good/*", commercial=True)
+    assert (model.name, [weights.tag for weights in model.weights]) == ("good/net", ["free"])
+    assert len(registry.list_models("good/*")) == 2
+
+
 def test_an_ambiguous_name_lists_the_full_names_and_where_they_come_from(registry: Registry) -> None:
     with pytest.raises(UnknownNameError) as caught:
         registry.model("net.digits")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hub
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -470,52 +468,32 @@ def test_too_few_groups_are_refused(tmp_path: Path) -> None:
 
 ROWS = [f"{text},{label}" for text, label in zip(TEXTS, LABELS, strict=True)]
 HUB_FILES = {"README.md": "# mail\n", "train.csv": "\n".join(["text,label", *ROWS]) + "\n"}
-COMMIT = "0" * 40
+REPO = "/api/datasets/owner/mail"
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
+@pytest.fixture
+def mail_on_the_hub() -> Iterator[hub.Server]:
     """As much of the hub as `datasets` asks for: one data set, `owner/mail`."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        self.asked.append(path)
-        name = path.rpartition("/")[2]
-        if "/resolve/" in path and name in HUB_FILES:
-            content = HUB_FILES[name].encode()
-            self.answer(content, ETag=f'"{hashlib.sha1(content).hexdigest()}"')
-        elif path.endswith(f"/tree/{COMMIT}"):
-            files = [{"type": "file", "path": n, "size": len(c), "oid": COMMIT} for n, c in HUB_FILES.items()]
-            self.answer(json.dumps(files).encode())
-        elif path.startswith("/api/datasets/owner/mail") and "/tree/" not in path:
-            self.answer(json.dumps({"id": "owner/mail", "sha": COMMIT, "siblings": []}).encode())
-        else:
-            self.answer(b"{}", status=404, **{"X-Error-Code": "EntryNotFound"})
-
-    do_HEAD = do_GET  # noqa: N815  (the name that the server looks for)
-
-    def answer(self, content: bytes, status: int = 200, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content)), "X-Repo-Commit": COMMIT}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def log_message(self, *told: Any) -> None:
-        pass
+    files = {f"/datasets/owner/mail/resolve/*/{name}": text.encode() for name, text in HUB_FILES.items()}
+    entries = [{"type": "file", "path": n, "size": len(c), "oid": hub.COMMIT} for n, c in HUB_FILES.items()]
+    repository = json.dumps({"id": "owner/mail", "sha": hub.COMMIT, "siblings": []}).encode()
+    files |= {
+        REPO: repository,
+        f"{REPO}/revision/main": repository,
+        f"{REPO}/revision/{hub.COMMIT}": repository,
+    }
+    files[f"{REPO}/tree/{hub.COMMIT}"] = json.dumps(entries).encode()
+    with hub.serving(files) as server:
+        yield server
 
 
-def test_a_data_set_on_the_hub_is_fetched_once_and_read_offline(tmp_path: Path) -> None:
-    asked: list[str] = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("OneHub", (Hub,), {"asked": asked}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    hub = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0", "ZOO_OFFLINE": "0"}
+def test_a_data_set_on_the_hub_is_fetched_once_and_read_offline(mail_on_the_hub: hub.Server) -> None:
+    asked = mail_on_the_hub.asked
+    here = {"HF_ENDPOINT": mail_on_the_hub.url, "HF_HUB_OFFLINE": "0", "ZOO_OFFLINE": "0"}
 
     def inspected(name: str, **settings: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "zoo", "data", "inspect", name, "--json"]
-        environment = {**os.environ, **hub, **settings}
+        environment = {**os.environ, **here, **settings}
         return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
     first = inspected("hf://owner/mail")
@@ -523,7 +501,7 @@ def test_a_data_set_on_the_hub_is_fetched_once_and_read_offline(tmp_path: Path) 
     document = json.loads(first.stdout)
     assert document["kind"] == "hub data set"
     assert document["classes"]["ham"] == {"train": 8, "validation": 2, "test": 2}
-    assert any(path.endswith("train.csv") for path in asked)
+    assert any(request.path.endswith("train.csv") for request in asked)
     asked.clear()
     again = inspected("hf://owner/mail", ZOO_OFFLINE="1")
     assert (again.stdout, again.stderr, asked) == (first.stdout, "", [])
@@ -531,8 +509,6 @@ def test_a_data_set_on_the_hub_is_fetched_once_and_read_offline(tmp_path: Path) 
     assert strange.returncode == 1
     assert strange.stderr.startswith("zoo: 'hf://owner/absent' cannot be had: ")
     assert strange.stderr.count("\n") == 1
-    server.shutdown()
-    server.server_close()
 
 
 def test_the_hub_is_out_of_reach_offline() -> None:

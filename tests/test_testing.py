@@ -184,7 +184,7 @@ FAULTS = {
         IMAGES,
         "return Net()",
         "return Net() if torch.ones(()).item() else None",
-        "meta round-trip",
+        "meta round-trip head",
         "building toy/net failed: RuntimeError: Tensor.item",
     ),
     "its forward looks at values": Fault(

@@ -184,7 +184,7 @@ def test_a_file_of_an_installed_package_is_found() -> None:
         ("package://not.a.package/x", "is not installed"),
         ("hf://owner", "expected hf://owner/repo"),
         ("hf://owner/repo@main/model.safetensors", "is not in the cache, and ZOO_OFFLINE=1 is set"),
-        ("ftp://host/model.safetensors", "is no source of weights; known: package://, hf://, file:"),
+        ("ftp://host/model.safetensors", "is no source of weights; known: package://, hf://, https://"),
     ],
 )
 def test_a_source_that_cannot_be_had_says_why(uri: str, told: str) -> None:
@@ -258,7 +258,7 @@ def test_a_receipt_of_another_model_is_refused(tmp_path: Path) -> None:
     assert run is not None
     path = tmp_path / "model.safetensors"
     save_file(SMALL, path, {"zoo": json.dumps(run.receipt)})
-    with pytest.raises(zoo.WeightsError, match=r"holds weights of cnn/convnet, not of cnn/lenet5"):
+    with pytest.raises(zoo.WeightsError, match=r"holds weights of 'cnn/convnet', not of cnn/lenet5"):
         zoo.load("cnn/lenet5", weights=str(path))
 
 

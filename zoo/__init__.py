@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo.hookspecs import hookimpl
     from zoo.manifests import read_datasets, read_devices, read_evidence, read_models, read_weights
     from zoo.publishing import add_weights, pack_weights
+    from zoo.pushing import push_weights
     from zoo.recommender import Recommendation
     from zoo.registry import Registry, installed
     from zoo.reproduction import Reproduction, reproduce
@@ -64,6 +65,7 @@ _HOMES = {
     "zoo.hookspecs": "hookimpl",
     "zoo.manifests": "read_datasets read_devices read_evidence read_models read_weights",
     "zoo.publishing": "add_weights pack_weights",
+    "zoo.pushing": "push_weights",
     "zoo.recommender": "Recommendation",
     "zoo.registry": "Registry installed",
     "zoo.reproduction": "Reproduction reproduce",
@@ -122,6 +124,7 @@ __all__ = [
     "load_dataset",
     "pack_weights",
     "predict",
+    "push_weights",
     "read_datasets",
     "read_devices",
     "read_evidence",

@@ -30,7 +30,7 @@ def list_models(pattern: str = "*", **filters: Any) -> list[str]:
     """The full names of the installed models that pass every filter.
 
     `pattern` is a glob over names; the filters are those of `Registry.list_models`: `task`, `family`,
-    `plugin`, `license`, `pretrained`, `max_parameters`.
+    `plugin`, `license`, `commercial`, `pretrained`, `max_parameters`.
     """
     return [model.name for model in installed().list_models(pattern, **filters)]
 
@@ -382,16 +382,16 @@ def _find_weights(entry: Model, tagged: WeightsSpec | None, weights: str | None)
 def weights_of_file(entry: Model, source: str) -> WeightsSpec:
     """The record of a file at `source`: what its receipt says, where it carries one of a run."""
     from zoo.runs import Receipt
-    from zoo.weights.headers import read_header
+    from zoo.weights.shards import read_headers
     from zoo.weights.sources import fetch
 
     spec = WeightsSpec(tag="custom", model=entry.name, source=source)
-    receipt = read_header(fetch(source)).document("zoo")
+    receipt = read_headers(fetch(source)).document("zoo")
     if receipt is None:
         return spec
     told = convert(receipt, Receipt, where=f"receipt of {source}")
     if told.model != entry.name:
-        raise WeightsError(f"{source} holds weights of {told.model}, not of {entry.name}")
+        raise WeightsError(f"{source} holds weights of {told.model!r}, not of {entry.name}")
     return spec.replace(problem=told.problem, preprocess=told.preprocess, labels=told.labels, receipt=receipt)
 
 

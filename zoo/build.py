@@ -18,8 +18,11 @@ from zoo.errors import PluginError, SpecError, WeightsError, ZooError
 from zoo.profile import example_inputs, profile
 from zoo.registry import Model, Registry
 from zoo.specs import Classes, Facts, ImageInput, ModelSpec, Preprocess, Problem, WeightsSpec
-from zoo.weights.headers import read_header
+from zoo.weights.headers import Header
 from zoo.weights.report import LoadReport
+from zoo.weights.shards import files_of, read_headers
+
+COMPUTED_BYTES = 256 << 20  # of buffers that are in no file, beside as many as the file has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +57,9 @@ def build(registry: Registry, model: Model, problem: Problem, options: Mapping[s
         unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unexpected and unexpected[1] in options:
             raise SpecError(model.name, [f"has no option {unexpected[1]!r}"]) from None
-        raise PluginError(model.plugin.name, f"building {model.name} failed: {error}") from error
+        raise PluginError(model.plugin.name, f"building {model.name} failed: {_line(error)}") from error
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {_line(error)}"
         raise PluginError(model.plugin.name, f"building {model.name} failed: {reason}") from error
     if not isinstance(module, nn.Module):
         raise PluginError(
@@ -65,10 +68,16 @@ def build(registry: Registry, model: Model, problem: Problem, options: Mapping[s
     return module
 
 
+def _line(error: Exception) -> str:
+    """What an error says first: some of torch's go on with the stack of its C++."""
+    return (str(error).splitlines() or [""])[0]
+
+
 class _WithoutValues(TorchFunctionMode):
     """Passes over the initialisation of tensors on the meta device, which have no values.
 
     torch works through it in Python there, which takes most of the time that a large model needs.
+    After `most` calls it raises `WeightsError`: a receipt may ask for a billion layers.
     """
 
     VALUES = frozenset(
@@ -89,10 +98,19 @@ class _WithoutValues(TorchFunctionMode):
         }
     )
 
+    def __init__(self, *, most: int) -> None:
+        super().__init__()
+        self._most, self._calls = most, 0
+
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """The tensor itself where only its values would change, else what torch does."""
+        self._calls += 1
+        if self._calls > self._most:
+            raise WeightsError(
+                f"the weights do not fit the model, which has not even been built after {self._most:,} steps"
+            )
         if func in self.VALUES and args[0].is_meta:
             return args[0]
         return func(*args, **(kwargs or {}))
@@ -118,31 +136,60 @@ def build_with_weights(
     source: str,
     trained: Problem | None,
 ) -> tuple[nn.Module, LoadReport]:
-    """The model for `problem`, filled from the safetensors file at `path`.
+    """The model for `problem`, filled from the safetensors file at `path`, or the files it is the index of.
 
     Built without memory or initialisation and filled from the mapped file, where the weights were
     `trained` for this very problem. Where the input differs, the adapter that the model declares fits
     them; where the classes do, the head that it declares is newly initialised. Anything else that does not
     fit is an error that lists the tensors.
     """
-    read_header(path)
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: {error}") from None
-    trained = trained or model.spec.reference  # a file that says nothing is taken for one of the usual kind
+    header = read_headers(path)
+    told, trained = trained, trained or model.spec.reference  # one that says nothing is of the usual kind
     exact = trained is None or _same_shape(trained, problem)
-    if exact:
-        with torch.device("meta"), _WithoutValues():
-            module = build(registry, model, problem, options)
-    else:
+    same_head = trained is None or _size(trained.output) == _size(problem.output)
+    head = () if same_head else model.spec.head
+    known = problem if exact else told
+    if known is not None:  # what the file holds is known before a byte of it is mapped, or one is allocated
+        with torch.device("meta"), _WithoutValues(most=_calls(header)):
+            module = build(registry, model, known, options)
+        given = {name: (entry.shape, entry.kind) for name, entry in header.tensors.items()}
+        _compare(module, given, source, head)
+        _check_computed(module, header, path, source)
+    tensors = _map(path)
+    adapted, fresh = dict[str, str](), dict[str, str]()
+    if not exact:
         module = build(registry, model, problem, options)
-    adapted = {} if exact else _adapt(registry, model, tensors, module)
-    report = _fill(module, tensors, source, () if exact else model.spec.head, adapted)
+        adapted = _adapt(registry, model, tensors, module)
+        found = {name: (tuple(tensor.shape), _kind(tensor)) for name, tensor in tensors.items()}
+        fresh = _compare(module, found, source, head)
+    _fill(module, tensors, fresh)
     if _left_on_meta(module):  # buffers that no file holds: computed by the constructor, so it must run
         module = build(registry, model, problem, options)
-        module.load_state_dict(tensors, assign=True, strict=False)
-    return module, report
+        _fill(module, tensors, fresh)
+    loaded = tuple(name for name in tensors if name not in fresh and name not in adapted)
+    return module, LoadReport(source=source, loaded=loaded, adapted=adapted, new=fresh)
+
+
+def _map(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, or of an index's files, each read where and when it is used."""
+    try:
+        return {name: tensor for file in files_of(path) for name, tensor in load_file(file).items()}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: {error}") from None
+
+
+def _calls(header: Header) -> int:
+    """Far more calls of torch than any model makes for that many tensors while it is built."""
+    return 20_000 + 50 * len(header.tensors)
+
+
+def _check_computed(module: nn.Module, header: Header, path: Path, source: str) -> None:
+    """Raises `WeightsError` where a file's claims make the model compute absurdly large buffers."""
+    computed = sum(buffer.nbytes for name, buffer in module.named_buffers() if name not in header.tensors)
+    if computed > sum(file.stat().st_size for file in files_of(path)) + COMPUTED_BYTES:
+        raise WeightsError(
+            f"{source} does not fit the model, which would compute {computed:,} bytes of buffers beside it"
+        )
 
 
 def _adapt(registry: Registry, model: Model, tensors: dict[str, Tensor], module: nn.Module) -> dict[str, str]:
@@ -155,22 +202,32 @@ def _adapt(registry: Registry, model: Model, tensors: dict[str, Tensor], module:
     except ZooError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {_line(error)}"
         raise PluginError(model.plugin.name, f"adapting weights of {model.name} failed: {reason}") from error
 
 
-def _fill(
-    module: nn.Module,
-    tensors: dict[str, Tensor],
-    source: str,
-    head: Sequence[str],
-    adapted: dict[str, str],
-) -> LoadReport:
-    wanted = module.state_dict()
+def _fill(module: nn.Module, tensors: dict[str, Tensor], fresh: Mapping[str, str]) -> None:
+    """Gives the module all tensors but the `fresh` ones, in the types that it has."""
+    wanted, aliases = module.state_dict(), _aliases(module)
+    chosen = {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items() if name not in fresh}
+    module.load_state_dict(chosen, assign=True, strict=False)
+    for name, first in aliases.items():  # assigning gave the tied names separate tensors
+        if name not in tensors:
+            _tie(module, name, first)
+
+
+def _compare(
+    module: nn.Module, given: Mapping[str, tuple[tuple[int, ...], str]], source: str, head: Sequence[str]
+) -> dict[str, str]:
+    """The tensors that stay newly initialised, with the reason; `given` has shapes and kinds by name.
+
+    Raises `WeightsError` that lists what does not fit.
+    """
+    wanted = {name: (tuple(tensor.shape), _kind(tensor)) for name, tensor in module.state_dict().items()}
     aliases = _aliases(module)
-    missing = [name for name in wanted if name not in tensors and aliases.get(name) not in tensors]
-    unused = [name for name in tensors if name not in wanted]
-    differing = [name for name in wanted if name in tensors and wanted[name].shape != tensors[name].shape]
+    missing = [name for name in wanted if name not in given and aliases.get(name) not in given]
+    unused = [name for name in given if name not in wanted]
+    differing = [name for name in wanted if name in given and wanted[name] != given[name]]
     fresh = {
         name: "head for other classes"
         for name in [*missing, *differing]
@@ -178,21 +235,15 @@ def _fill(
     }
     faults = [f"{name} is missing" for name in missing if name not in fresh]
     faults += [
-        f"{name} is {_shape(tensors[name])} where the model has {_shape(wanted[name])}"
-        for name in differing
+        f"{name} is {_shape(*pair)} where the model has {_shape(*reversed(pair))}"
+        for name, pair in ((name, (given[name], wanted[name])) for name in differing)
         if name not in fresh
     ]
-    faults += [f"{name} {_shape(tensors[name])} belongs nowhere" for name in unused]
+    faults += [f"{name} {_shape(given[name])} belongs nowhere" for name in unused]
     if faults:
         shown = "; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else "")
         raise WeightsError(f"{source} does not fit the model: {shown}")
-    chosen = {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items() if name not in fresh}
-    module.load_state_dict(chosen, assign=True, strict=False)
-    for name, first in aliases.items():  # assigning gave the tied names separate tensors
-        if name not in tensors:
-            _tie(module, name, first)
-    as_they_are = tuple(name for name in chosen if name not in adapted)
-    return LoadReport(source=source, loaded=as_they_are, adapted=adapted, new=fresh)
+    return fresh
 
 
 def _aliases(module: nn.Module) -> dict[str, str]:
@@ -224,8 +275,18 @@ def _size(output: Any) -> Any:
     return output.count if isinstance(output, Classes) else output
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
+def _kind(tensor: Tensor) -> str:
+    """As `zoo.weights.headers.Entry.kind`."""
+    if tensor.dtype == torch.bool:
+        return "boolean"
+    return "float" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "integer"
+
+
+def _shape(one: tuple[tuple[int, ...], str], other: tuple[tuple[int, ...], str] | None = None) -> str:
+    """A tensor's shape, with its kind where that is what differs from the other's."""
+    shape, kind = one
+    text = "x".join(map(str, shape)) or "scalar"
+    return f"{text} {kind}" if other and other[1] != kind else text
 
 
 def problem_for(

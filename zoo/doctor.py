@@ -172,9 +172,9 @@ def _weights(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
 
 def _check_weights(spec: WeightsSpec) -> None:
     from zoo.weights import fetch_weights
-    from zoo.weights.headers import read_header
+    from zoo.weights.shards import read_headers
 
-    read_header(fetch_weights(spec))
+    read_headers(fetch_weights(spec))
 
 
 def _try(plugin: Plugin, check: Callable[..., object], *arguments: Any) -> Fault | None:

@@ -6,6 +6,7 @@ ZooError
 ├── PluginError        a plugin that is quarantined, or that fails on use
 ├── DataError          data that is missing, unreadable or of the wrong kind
 ├── WeightsError       weights that cannot be had, trusted or fitted to the model
+│   └── UntrustedError a file that is not what its record says, or not what it was at first
 ├── RunError           a run folder that exists, is incomplete or cannot be written
 └── TrainingError      a training that cannot start or go on
 """
@@ -53,6 +54,10 @@ class DataError(ZooError):
 
 class WeightsError(ZooError):
     """Weights that cannot be had, trusted or fitted to the model."""
+
+
+class UntrustedError(WeightsError):
+    """A file that is not what its record says, or not what it was at first; no other source stands in."""
 
 
 class RunError(ZooError):

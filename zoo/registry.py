@@ -14,14 +14,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import pluggy
 
-from zoo import hookspecs, settings
+from zoo import hookspecs, licenses, settings
 from zoo.containment import Containment
 from zoo.errors import PluginError, UnknownNameError, ZooError, closest, unknown
 from zoo.plugins import Plugin, discover, unknown_selection
@@ -76,6 +76,18 @@ class Model:
         close = closest(tag, tags)
         known = f"did you mean {close[0]}?" if close else f"tags: {', '.join(tags) or 'none'}"
         raise UnknownNameError(f"{self.name} has no weights tagged {tag!r}; {known}", close=close)
+
+
+def _commercial(model: Model) -> Model | None:
+    """The model with those of its weights that may be used commercially; None where it may not be itself."""
+    if not licenses.commercial(model.spec.license):
+        return None
+    allowed = [
+        weights
+        for weights in model.weights
+        if licenses.commercial(*licenses.applying(weights.license, weights.data_license))
+    ]
+    return replace(model, weights=tuple(allowed))
 
 
 class Registry:
@@ -276,31 +288,36 @@ class Registry:
         family: str | None = None,
         plugin: str | None = None,
         license: str | None = None,
+        commercial: bool = False,
         pretrained: bool | None = None,
         max_parameters: int | None = None,
     ) -> list[Model]:
         """The models that pass every filter, by name; `pattern` is a glob over full or bare names.
 
-        With `license`, a model is kept when it or one of its weights has it.
+        With `license`, a model is kept when it or one of its weights has it; with `commercial`, only models
+        and weights whose licences permit commercial use.
         """
         if task is not None:
             self.task(task)
 
         def keep(entry: Model) -> bool:
             spec = entry.spec
-            licenses = {spec.license.lower(), *(weights.license.lower() for weights in entry.weights)}
+            names = {spec.license.lower(), *(weights.license.lower() for weights in entry.weights)}
             size = spec.facts.parameters if spec.facts else None
             return (
                 (fnmatchcase(entry.name, pattern) or fnmatchcase(spec.name, pattern))
                 and (task is None or task in spec.tasks)
                 and (family is None or family == spec.family)
                 and (plugin is None or plugin == entry.plugin.name)
-                and (license is None or license.lower() in licenses)
+                and (license is None or license.lower() in names)
                 and (pretrained is None or pretrained == bool(entry.weights))
                 and (max_parameters is None or (size is not None and size <= max_parameters))
             )
 
-        return [entry for entry in self.models.values() if keep(entry)]
+        entries: Iterable[Model] = self.models.values()
+        if commercial:
+            entries = filter(None, map(_commercial, entries))
+        return [entry for entry in entries if keep(entry)]
 
     # -- tasks, data sets, devices, evidence --
 

@@ -25,7 +25,7 @@ from zoo.errors import RunError
 from zoo.specs import Preprocess, Problem, Recipe, Record, TaskSpec, TextPreprocess, to_builtins
 
 RECORD, WEIGHTS, METRICS = "run.json", "model.safetensors", "metrics.jsonl"
-TOKENIZER = "tokenizer.json"
+TOKENIZER, CONFIG, CARD = "tokenizer.json", "config.json", "README.md"
 
 
 class Receipt(Record, frozen=True, kw_only=True):
@@ -222,8 +222,8 @@ def write_card(run: Run, task: TaskSpec) -> None:
     """Writes `README.md` and `config.json`, which make the folder a Hugging Face repository."""
     record = run.record
     config = {"library_name": "torch-zoo", "zoo": _without_tokenizer(record).receipt()}
-    write_whole(run.path / "config.json", msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
-    write_whole(run.path / "README.md", _card(record, task).encode())
+    write_whole(run.path / CONFIG, msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
+    write_whole(run.path / CARD, _card(record, task).encode())
 
 
 def _card(record: RunRecord, task: TaskSpec) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from zoo.errors import ZooError
+from zoo.units import parse_bytes
 
 
 def home() -> Path:
@@ -20,6 +21,30 @@ def home() -> Path:
 def offline() -> bool:
     """Whether the network must not be touched."""
     return os.environ.get("ZOO_OFFLINE") == "1"
+
+
+def timeout() -> float:
+    """Seconds without a byte after which a download is taken for stalled: `ZOO_TIMEOUT`, else 30."""
+    return _number("ZOO_TIMEOUT", 30.0, "seconds, such as 30")
+
+
+def retries() -> int:
+    """How often in a row a download that gets nowhere is tried again: `ZOO_RETRIES`, else 5."""
+    return int(_number("ZOO_RETRIES", 5.0, "a number, such as 5"))
+
+
+def cache_bytes() -> int:
+    """How much may be kept of what was made of data: `ZOO_CACHE_SIZE`, such as 20GB, else 50 GB."""
+    text = os.environ.get("ZOO_CACHE_SIZE") or "50GB"
+    try:
+        return parse_bytes(text)
+    except ZooError:
+        raise ZooError(f"ZOO_CACHE_SIZE={text!r} is not a size, such as 20GB") from None
+
+
+def asks() -> bool:
+    """Whether a large download is asked about: the `zoo` command sets `ZOO_ASK=1`, unless it is set."""
+    return os.environ.get("ZOO_ASK") == "1"
 
 
 def strict() -> bool:
@@ -64,6 +89,17 @@ def set_disabled(plugin: str, disabled: bool) -> None:
         raise ZooError(
             f"{path} cannot be written: {error.strerror}; set ZOO_HOME to another folder"
         ) from None
+
+
+def _number(name: str, default: float, expected: str) -> float:
+    text = os.environ.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ZooError(f"{name}={text!r} is not {expected}")
+    return value
 
 
 def _settings_file() -> Path:

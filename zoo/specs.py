@@ -525,12 +525,16 @@ class Device(Record, frozen=True, kw_only=True):
 
 
 class Budget(Record, frozen=True, kw_only=True):
-    """What a training may cost: bytes of memory a device, seconds, parameters; and the licences allowed."""
+    """What a training may cost: bytes of memory a device, seconds, parameters; and the licences allowed.
+
+    `commercial` allows those that permit commercial use, of weights and of the data that they have seen.
+    """
 
     memory_bytes: Count | None = None
     seconds: Positive | None = None
     parameters: Count | None = None
     licenses: tuple[str, ...] = ()
+    commercial: bool = False
 
 
 # -- names ------------------------------------------------------------------------------------

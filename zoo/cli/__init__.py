@@ -101,6 +101,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     given = sys.argv[1:] if arguments is None else arguments
     # Threads that spin while they wait make training five times slower beside other work, and gain nothing.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("ZOO_ASK", "1")  # before a large download, on a terminal
     gc.set_threshold(200_000)  # thousands of records are read at once and all of them stay
     try:
         status = cli.main(given, prog_name="zoo", standalone_mode=False)

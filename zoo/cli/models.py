@@ -21,6 +21,7 @@ MANY = 50  # models of one plugin that are shown one by one
 @click.option("--family", help="Only this family: cnn, rnn, transformer, hybrid, mlp.")
 @click.option("--plugin", help="Only models of this plugin.")
 @click.option("--license", help="Only models or weights under this licence, such as apache-2.0.")
+@click.option("--commercial", is_flag=True, help="Only models and weights that may be used commercially.")
 @click.option("--pretrained/--scratch", default=None, help="Only models with, or without, weights.")
 @click.option("--max-params", metavar="N", help="Only models of at most so many parameters, such as 5M.")
 @click.option("--sort", type=click.Choice(["name", "params", "macs"]), default="name", show_default=True)

@@ -35,6 +35,7 @@ BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 @click.option("--time-budget", metavar="TIME", help="At most so much time, such as 30m.")
 @click.option("--max-params", metavar="N", help="At most so many parameters, such as 25M.")
 @click.option("--license", "licenses", multiple=True, help="Only models and weights under this licence.")
+@click.option("--commercial", is_flag=True, help="Only those that may be used commercially.")
 @click.option(
     "--objective",
     type=click.Choice(["balanced", "accuracy", "speed", "size"]),
@@ -64,6 +65,7 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
         seconds=parse_seconds(given["time_budget"]) if given["time_budget"] else None,
         parameters=parse_count(given["max_params"]) if given["max_params"] else None,
         licenses=given["licenses"],
+        commercial=given["commercial"],
     )
     source: str | Dataset | None = data or None
     if data and (given["columns"] or given["task"]):

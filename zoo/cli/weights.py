@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from zoo.cli import LazyGroup
 from zoo.cli.output import json_option, print_json, print_table
 from zoo.errors import WeightsError
 from zoo.registry import installed, iterate_weights
-from zoo.specs import to_builtins
+from zoo.specs import WeightsSpec, to_builtins
 from zoo.units import format_bytes
 
 COMMANDS = {
     "list": "weights:list_weights",
+    "get": "weights:get",
     "verify": "weights:verify",
+    "gc": "weights:gc",
     "pack": "pack:pack",
+    "push": "push:push",
     "reproduce": "reproduce:reproduce",
 }
 
 
 @click.group(cls=LazyGroup, commands_at=COMMANDS)
 def weights() -> None:
-    """List, verify and pass on weights."""
+    """List, fetch, verify and pass on weights."""
 
 
 @click.command("list")
@@ -71,3 +76,47 @@ def verify(names: tuple[str, ...], every: bool) -> None:
             click.echo(f"{name}: sha256 and golden output as recorded")
     if failed:
         raise WeightsError(f"{failed} of {len(names)} sets of weights are not what their record says")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Fetch large files without a question.")
+def get(names: tuple[str, ...], yes: bool) -> None:
+    """Fetch weights into the cache, check them, and print where they are.
+
+    NAMES are of weights, such as cnn/lenet5.digits, or source URIs such as hf://owner/repo/file.
+    """
+    from zoo.weights import sources
+
+    if yes:
+        os.environ["ZOO_ASK"] = "0"
+    for name in names:
+        click.echo(sources.fetch(name) if ":" in name else sources.fetch_weights(_weights_named(name)))
+
+
+def _weights_named(name: str) -> WeightsSpec:
+    model, spec = installed().model(name)
+    if spec is None:
+        tags = ", ".join(found.tag for found in model.weights) or "none"
+        raise WeightsError(f"{name!r} names no weights; say {model.name}.TAG (tags: {tags})")
+    return spec
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def gc(dry_run: bool) -> None:
+    """Remove what nothing needs from the zoo's own cache: parts, false files, those of no installed weights.
+
+    The cache of huggingface_hub has a command of its own: hf cache.
+    """
+    from zoo.weights import cache, sources
+
+    registry = installed()
+    known = [spec for plugin in registry.plugins.values() for spec in registry.weights_of(plugin)]
+    found = cache.leftovers(sources.cached_files(known))
+    for leftover in found:
+        if not dry_run:
+            cache.remove(leftover)
+        click.echo(f"{leftover.path} ({leftover.reason}): {leftover.bytes:,} bytes")
+    total = sum(leftover.bytes for leftover in found)
+    click.echo(f"{total:,} bytes {'would be' if dry_run else 'were'} freed")

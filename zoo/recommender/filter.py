@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from zoo import licenses
 from zoo.errors import PluginError
 from zoo.recipes import plugin_recipe
 from zoo.recommender.answer import Rejection
@@ -102,9 +103,9 @@ class Filter:
         plan: Plan,
         costs: dict[Shape, _Costs],
     ) -> Candidate | Rejection:
-        refused = self._refused_license(model, weights) if self._licenses else None
+        refused = self._refused_license(model, weights)
         if refused is not None:
-            return Rejection(_name(model, weights), "license", refused, ", ".join(self._budget.licenses))
+            return refused
         if weights is not None and self._local is not None and not self._local.has(weights):
             return Rejection(_name(model, weights), "offline", weights.sources[0], "not on this machine")
         load, memory, seconds = None, None, None
@@ -141,10 +142,20 @@ class Filter:
             return "time", round3(seconds.upper), budget.seconds
         return None
 
-    def _refused_license(self, model: Model, weights: WeightsSpec | None) -> str | None:
+    def _refused_license(self, model: Model, weights: WeightsSpec | None) -> Rejection | None:
         """A licence that applies and is not allowed; weights without one are not allowed either."""
-        applying = [model.spec.license, *([weights.license] if weights else [])]
-        return next((name or "none stated" for name in applying if name.lower() not in self._licenses), None)
+        own = [model.spec.license, *([weights.license] if weights else [])]
+        if self._licenses:
+            for name in own:
+                if name.lower() not in self._licenses:
+                    allowed = ", ".join(self._budget.licenses)
+                    return Rejection(_name(model, weights), "license", name or "none stated", allowed)
+        if self._budget.commercial:
+            for name in (*own, *([weights.data_license] if weights and weights.data_license else [])):
+                if not licenses.commercial(name):
+                    allowed = "for commercial use"
+                    return Rejection(_name(model, weights), "license", name or "none stated", allowed)
+        return None
 
     def _plan(self, model: Model) -> Plan | None:
         """The plugin's recipe for the task on the device; None, with a note, where it is no good."""

@@ -13,13 +13,17 @@ class LocalFiles:
     """What is on this machine; the hub's cache is listed once."""
 
     def has(self, weights: WeightsSpec) -> bool:
-        """Whether one of the sources is a file, a package's file or in the hub's cache."""
+        """Whether one of the sources is a file, a package's file or in a cache, ours or the hub's."""
         return any(self._has(uri) for uri in weights.sources)
 
     def _has(self, uri: str) -> bool:
         scheme, _, rest = uri.partition(":")
         if scheme == "file":
             return Path(rest.removeprefix("//")).exists()
+        if scheme in ("https", "http"):
+            from zoo.weights.cache import place  # its package takes 30 ms, which most never need
+
+            return place(uri).is_file()
         if scheme != "hf":
             return scheme == "package"  # a package that lacks its file is a fault to be told of on loading
         parts = rest.removeprefix("//").split("/")

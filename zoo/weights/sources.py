@@ -1,76 +1,146 @@
-"""Where weights come from: URIs tried in order, each fetched file checked against its record."""
+"""Where weights come from: URIs tried in order, each file checked against its record.
+
+package://PACKAGE/PATH          a file of an installed package
+hf://OWNER/REPO[@REVISION]/PATH a file on the Hugging Face hub
+https://HOST/PATH               a file anywhere; http:// only from this machine
+file:PATH                       a file here, or the folder of one
+"""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from zoo import settings
-from zoo.errors import WeightsError
+from zoo.errors import UntrustedError, WeightsError
 from zoo.specs import WeightsSpec
+from zoo.weights import cache, https, hub
+from zoo.weights.headers import check_name
+from zoo.weights.shards import files_of, is_index, read_index
+from zoo.weights.trust import ANYTHING, Expectation, sha256
 
-SCHEMES = "package://, hf://, file:"
+__all__ = ["cached_files", "check_file", "fetch", "fetch_weights", "find_local", "sha256"]
+
+DEFAULT_FILES = ("model.safetensors", "model.safetensors.index.json")
 
 
 def fetch_weights(spec: WeightsSpec) -> Path:
     """The local file of these weights, checked; the first source that can be had is used.
 
-    Raises `WeightsError` that says why each source could not be had, or which hash was wrong.
+    Of weights in several files it is their index, beside which the others are. Raises `WeightsError` that
+    says why each source could not be had, `UntrustedError` where a file is not what its record says.
     """
     failures: list[str] = []
     for uri in spec.sources:
         try:
-            path = fetch(uri)
+            return fetch(uri, _expected(spec))
+        except UntrustedError as error:
+            raise UntrustedError(f"{spec.name}: {error}") from None
         except WeightsError as error:
             failures.append(str(error))
-            continue
-        check_file(path, spec)
-        return path
     raise WeightsError(f"{spec.name} cannot be had: {'; '.join(failures)}")
 
 
-def fetch(uri: str) -> Path:
-    """The local file behind a URI; hub files come through huggingface_hub and its cache."""
-    scheme, _, rest = uri.partition(":")
-    if scheme == "package":
-        return _from_package(uri, rest.removeprefix("//"))
-    if scheme == "file":
-        return _from_file(uri, rest)
-    if scheme == "hf":
-        return _from_hub(uri, rest.removeprefix("//"))
-    raise WeightsError(f"{uri!r} is no source of weights; known: {SCHEMES}")
+def fetch(uri: str, expected: Expectation = ANYTHING) -> Path:
+    """The local file behind a URI, with all the files beside it that it is the index of.
+
+    Of an index, `expected.sha256` is its own and `expected.bytes` those of the other files together.
+    """
+    uri = _in_folder(uri)
+    if not is_index(uri):
+        return _fetch_file(uri, expected)
+    index = _fetch_file(uri, Expectation(sha256=expected.sha256))
+    home = hub.at_commit(uri, index) if uri.startswith("hf://") else uri
+    for name, digest in read_index(index).files.items():
+        _fetch_file(_sibling(home, name), Expectation(sha256=digest, said=f"{index.name} says"))
+    _check_total(uri, index, expected)
+    return index
 
 
 def find_local(spec: WeightsSpec) -> Path | None:
     """The file of these weights where it is here already; nothing is fetched, and nothing checked."""
     for uri in spec.sources:
-        scheme, _, rest = uri.partition(":")
         try:
-            path = _in_cache(uri, rest.removeprefix("//")) if scheme == "hf" else fetch(uri)
+            path = _find(_in_folder(uri))
+            if path is not None and all(file.is_file() for file in files_of(path)):
+                return path
         except WeightsError:
             continue
-        if path is not None:
-            return path
     return None
 
 
 def check_file(path: Path, spec: WeightsSpec) -> None:
-    """Compares size and sha256 with the record; raises `WeightsError` on a difference."""
-    size = path.stat().st_size
-    if spec.bytes is not None and size != spec.bytes:
-        raise WeightsError(f"{spec.name}: {path} has {size:,} bytes, its record says {spec.bytes:,}")
-    if spec.sha256 is not None and (found := sha256(path)) != spec.sha256:
-        raise WeightsError(
-            f"{spec.name}: {path} is not loaded: its sha256 is {found[:12]}..., "
-            f"its record says {spec.sha256[:12]}..."
+    """Compares size and sha256 with the record; raises `UntrustedError` on a difference."""
+    expected = _expected(spec)
+    if is_index(path.name):
+        _check_total(spec.name, path, expected)
+        expected = Expectation(sha256=spec.sha256)
+    if fault := expected.fault(path):
+        raise UntrustedError(f"{spec.name}: {path} {fault}")
+
+
+def cached_files(specs: Iterable[WeightsSpec]) -> set[Path]:
+    """Every file of the zoo's own cache from which one of these weights can be loaded."""
+    found: set[Path] = set()
+    for spec in specs:
+        for path in (cache.place(uri) for uri in spec.sources if uri.startswith(("https:", "http:"))):
+            found.add(path)
+            if is_index(path.name) and path.is_file():
+                found |= {*files_of(path)}
+    return found
+
+
+def _expected(spec: WeightsSpec) -> Expectation:
+    return Expectation(sha256=spec.sha256, bytes=spec.bytes)
+
+
+def _check_total(uri: str, index: Path, expected: Expectation) -> None:
+    total = sum(file.stat().st_size for file in files_of(index))
+    if expected.bytes not in (None, total):
+        raise UntrustedError(
+            f"{uri}: its files have {total:,} bytes, {expected.said} {expected.bytes:,}; "
+            "ask those who brought the record"
         )
 
 
-def sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+# -- one file ---------------------------------------------------------------------------------
+
+
+def _fetch_file(uri: str, expected: Expectation) -> Path:
+    scheme, _, rest = uri.partition(":")
+    if scheme in _REMOTE:
+        check_name(uri)  # before it is fetched in vain
+        return _REMOTE[scheme](uri, expected)
+    if scheme not in _LOCAL:
+        raise WeightsError(f"{uri!r} is no source of weights; known: package://, hf://, https://, file:")
+    path = _LOCAL[scheme](uri, rest.removeprefix("//"))
+    if fault := expected.fault(path):
+        raise UntrustedError(f"{path} {fault}")
+    return path
+
+
+def _find(uri: str) -> Path | None:
+    scheme, _, rest = uri.partition(":")
+    if scheme == "hf":
+        return hub.find(uri)
+    if scheme in ("https", "http"):
+        return path if (path := cache.place(uri)).is_file() else None
+    return _LOCAL[scheme](uri, rest.removeprefix("//")) if scheme in _LOCAL else None
+
+
+def _sibling(uri: str, name: str) -> str:
+    """The URI of the file `name` beside the one of `uri`."""
+    address, mark, query = uri.partition("?")
+    return f"{address.rpartition('/')[0]}/{name}{mark}{query}"
+
+
+def _in_folder(uri: str) -> str:
+    """The URI itself, or that of the weights in the folder that it names."""
+    folder = Path(uri.removeprefix("file:").removeprefix("//"))
+    if not uri.startswith("file:") or not folder.is_dir():
+        return uri
+    found = [name for name in DEFAULT_FILES if (folder / name).is_file()]
+    return f"file:{folder / (found or DEFAULT_FILES)[0]}"
 
 
 def _from_package(uri: str, rest: str) -> Path:
@@ -90,41 +160,15 @@ def _from_package(uri: str, rest: str) -> Path:
 
 
 def _from_file(uri: str, rest: str) -> Path:
-    path = Path(rest.removeprefix("//"))
-    if path.is_dir():
-        path = path / "model.safetensors"
+    path = Path(rest)
     if not path.is_file():
         raise WeightsError(f"{uri}: no such file")
     return path
 
 
-def _from_hub(uri: str, rest: str) -> Path:
-    repo, revision, file = _hub_parts(uri, rest)
-    from huggingface_hub import hf_hub_download  # slow to import
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        path = hf_hub_download(repo, file, revision=revision, local_files_only=settings.offline())
-    except LocalEntryNotFoundError:
-        why = "ZOO_OFFLINE=1 is set" if settings.offline() else "the hub cannot be reached"
-        raise WeightsError(f"{uri}: is not in the cache, and {why}") from None
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise WeightsError(f"{uri}: {str(error).strip().splitlines()[0]}") from None
-    return Path(path)
-
-
-def _in_cache(uri: str, rest: str) -> Path | None:
-    repo, revision, file = _hub_parts(uri, rest)
-    from huggingface_hub import try_to_load_from_cache  # slow to import
-
-    found = try_to_load_from_cache(repo, file, revision=revision)
-    return Path(found) if isinstance(found, str) else None
-
-
-def _hub_parts(uri: str, rest: str) -> tuple[str, str | None, str]:
-    """The repository, the revision and the file that a hub URI names."""
-    parts = rest.split("/")
-    if len(parts) < 3 or not all(parts):
-        raise WeightsError(f"{uri}: expected hf://owner/repo[@revision]/file")
-    repo, _, revision = "/".join(parts[:2]).partition("@")
-    return repo, revision or None, "/".join(parts[2:])
+_LOCAL: dict[str, Callable[[str, str], Path]] = {"package": _from_package, "file": _from_file}
+_REMOTE: dict[str, Callable[[str, Expectation], Path]] = {
+    "hf": hub.fetch,
+    "https": https.fetch,
+    "http": https.fetch,
+}

@@ -1,0 +1,50 @@
+"""A finished run onto the Hugging Face hub, as the repository that its folder is already."""
+
+from __future__ import annotations
+
+from zoo import settings
+from zoo.errors import RunError, WeightsError
+from zoo.runs import CARD, CONFIG, METRICS, RECORD, TOKENIZER, WEIGHTS, Run
+
+FILES = (RECORD, WEIGHTS, METRICS, TOKENIZER, CONFIG, CARD)  # all but what resuming needs
+
+
+def push_weights(run: Run, repository: str, *, private: bool = False, message: str | None = None) -> str:
+    """Commits a finished run's files to `owner/name`, made where it is missing; returns its URI there.
+
+    `zoo.load` takes the URI, which names the commit. Earlier commits stay as they are, and what a run does
+    not write is not touched. Raises `RunError` for a run that is not finished, `WeightsError` where the
+    hub does not take it.
+    """
+    if run.record.state != "finished":
+        raise RunError(f"{str(run.path)!r} is not finished; go on with it: zoo train --resume {run.path}")
+    if settings.offline():
+        raise WeightsError(f"{repository}: nothing is pushed while ZOO_OFFLINE=1 is set; unset it")
+    import httpx2  # what huggingface_hub speaks HTTP with
+    from huggingface_hub import HfApi  # slow to import
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    api = HfApi(library_name="torch-zoo")
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repository,
+            folder_path=run.path,
+            allow_patterns=list(FILES),
+            commit_message=message or f"{run.record.model} trained on {run.record.data.get('name', 'data')}",
+        )
+    except HFValidationError:
+        raise WeightsError(f"{repository!r} is no repository of the hub; expected owner/name") from None
+    except HfHubHTTPError as error:
+        raise WeightsError(f"{repository} is not pushed: {_told(error)}") from None
+    except (httpx2.HTTPError, OSError, ValueError) as error:
+        raise WeightsError(f"{repository} is not pushed: {str(error).strip().splitlines()[0]}") from None
+    return f"hf://{repository}@{commit.oid}"
+
+
+def _told(error: Exception) -> str:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in {401, 403}:
+        mend = "log in with 'hf auth login' or set HF_TOKEN to one that may write"
+        return f"the hub refuses it ({status}); {mend}"
+    return str(error).strip().splitlines()[0]
