@@ -26,7 +26,7 @@ test: setup
 
 check: setup lint
 	$(ALONE) $(BIN)/python -m pytest -q -m "not gpu" -n 2
-	for name in startup plugins load text; do $(BIN)/python benchmarks/$$name.py --smoke || exit 1; done
+	for name in startup plugins load text data; do $(BIN)/python benchmarks/$$name.py --smoke || exit 1; done
 
 lint: setup
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	for name in startup plugins load text; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in startup plugins load text data; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 weights: setup
 	$(BIN)/python weights/build.py

@@ -8,11 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -351,13 +351,16 @@ def test_a_damaged_map_is_one_line(large: Path, tmp_path: Path) -> None:
     assert told.endswith("remove it, then begin anew")
 
 
-def test_what_a_killed_process_left_is_removed_once_it_is_old(large: Path, tmp_path: Path) -> None:
-    home = tmp_path / "zoo-home" / "tokens"
-    for name, age in ((".partial-old", 48 * 3600), (".partial-new", 60)):
-        (home / name).mkdir(parents=True)
-        os.utime(home / name, (time.time() - age,) * 2)
-    pack_texts(Documents((look_at(large),)), ByteTokenizer(), Layout())
-    assert {path.name for path in home.glob(".partial-*")} == {".partial-new"}
+def test_what_a_killed_process_left_is_removed_and_what_another_makes_is_not(
+    large: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "zoo-home"
+    for name in ("killed", "alive"):
+        (home / "tokens" / f".partial-{name}").mkdir(parents=True)
+    (home / "locks").mkdir()
+    with filelock.FileLock(home / "locks" / "tokens-alive.lock"):
+        pack_texts(Documents((look_at(large),)), ByteTokenizer(), Layout())
+    assert [path.name for path in (home / "tokens").glob(".partial-*")] == [".partial-alive"]
 
 
 MEASURE = """

@@ -11,6 +11,7 @@ from numpy.random import PCG64, Generator
 from torch import nn
 from torchmetrics.aggregation import MeanMetric
 
+from zoo.data.batches import batches
 from zoo.data.splits import Split
 from zoo.tasks.base import ANSWERS, Baseline, Scores, Task
 from zoo.tasks.macro import macro_metrics
@@ -75,8 +76,7 @@ def score(
     model.eval()
     pieces: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
     count = min(len(split), limit or len(split))
-    for rows in torch.split(torch.arange(count, device=device), batch_size):
-        batch = split.take(rows)
+    for batch in batches(split, torch.split(torch.arange(count), batch_size), device):
         for name, pair in task.scores(model(*task.inputs(batch)), batch, scale).items():
             pieces.setdefault(name, []).append(pair)
     return {

@@ -72,6 +72,20 @@ def inspect_data(data: str, as_json: bool, **options: Any) -> None:
         _report(found)
 
 
+@data.command("gc")
+@click.option("--keep", default="0", metavar="SIZE", help="How much may stay, such as 20GB.")
+def collect_garbage(keep: str) -> None:
+    """Remove the images and tokens that were made of data for the next time, the longest unused first."""
+    from zoo import settings
+    from zoo.data import cache
+    from zoo.units import format_bytes, parse_bytes
+
+    removed = cache.trim(parse_bytes(keep))
+    left = cache.entries()
+    sizes = [format_bytes(sum(entry.bytes for entry in some)) for some in (removed, left)]
+    click.echo(f"removed {len(removed):,} ({sizes[0]}); {len(left):,} ({sizes[1]}) stay in {settings.home()}")
+
+
 def _report(found: Inspection) -> None:
     problem = found.problem
     print_lines(

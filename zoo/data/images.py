@@ -6,8 +6,9 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -23,6 +24,7 @@ GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"}
 ORIENTATION, SIDEWAYS = 0x0112, 5  # the EXIF tag, and the first of its values that swap width and height
 END_OF_JPEG, TAIL = b"\xff\xd9", 4096  # bytes in which a JPEG that was not cut short has its end
 FEW = 32  # items that are not worth starting threads for
+AHEAD = 8  # items for each thread that may wait for who takes them
 Cell = Path | bytes  # an image in a file of its own, or as it stands in a table
 T = TypeVar("T")
 
@@ -60,13 +62,26 @@ class Images(Sequence[NDArray[np.uint8]]):
         pixels = np.asarray(self.picture(int(index)))
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
-    def picture(self, index: int) -> Image.Image:
-        """One image as PIL has it: upright, `L` or `RGB`; raises `DataError` where its file has changed."""
+    def picture(self, index: int, *, least: int = 0) -> Image.Image:
+        """One image as PIL has it: upright, `L` or `RGB`; raises `DataError` where its file has changed.
+
+        A JPEG may come smaller than it is, with no side below `least`, where that is given.
+        """
         row = self.rows[index]
-        cell, seen = self.cells[row], self.seen[row]
-        if isinstance(cell, Path) and stamp(cell) != seen.stamp:
-            raise DataError(f"{str(cell)!r} changed after it was looked at; let it be, then begin anew")
-        return decode(cell, self.channels)
+        self._check(row)
+        image = decode(self.cells[row], self.channels, least=least)
+        self._check(row)  # it may have been written to meanwhile
+        return image
+
+    def _check(self, row: int) -> None:
+        cell = self.cells[row]
+        if isinstance(cell, Path):
+            try:
+                now = stamp(cell)
+            except OSError:
+                now = None
+            if now != self.seen[row].stamp:
+                raise DataError(f"{str(cell)!r} changed after it was looked at; let it be, then begin anew")
 
     @property
     def digests(self) -> list[str]:
@@ -107,11 +122,18 @@ def look(cell: Cell) -> Seen | str:
     return Seen(size, mode, hashlib.sha256(content).hexdigest(), before)
 
 
-def decode(cell: Cell, channels: int) -> Image.Image:
-    """An image upright, grey (`L`) or in colour (`RGB`); raises `DataError` that names it."""
+def decode(cell: Cell, channels: int, *, least: int = 0) -> Image.Image:
+    """An image upright, grey (`L`) or in colour (`RGB`); raises `DataError` that names it.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size where no side falls below `least`.
+    """
     try:
         with Image.open(cell if isinstance(cell, Path) else io.BytesIO(cell)) as image:
-            return _converted(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+            if least:
+                image.draft(None, (least, least))  # None: in its own colours
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return _converted(image, "L" if channels == 1 else "RGB")
     except FileNotFoundError:
         raise DataError(f"no such image: {str(cell)!r}") from None
     except Exception as error:  # PIL's decoders raise whatever a broken file leads them to
@@ -136,6 +158,22 @@ def in_threads(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
             return list(pool.map(work, items))
 
 
+def in_turn(work: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
+    """`work` for every item, in order and in threads, a few items ahead of who takes the results."""
+    cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > AHEAD * cores:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # what nobody takes any more need not be done
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
 def _converted(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits a pixel, which PIL would cut off at 255
         depth = np.asarray(image).astype(np.float32)
@@ -144,7 +182,7 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
         raise OSError("its pixels are fractions, whose range is not known; save it with 8 or 16 bits")
     elif image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _reason(error: Exception) -> str:

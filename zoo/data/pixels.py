@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from zoo.data.images import GREY, Cell, Images, Seen, in_threads, look
+from zoo.data.images import GREY, Cell, Images, Seen
+from zoo.data.looks import look_at_all
 from zoo.data.table import Table, Values, as_list
 from zoo.errors import DataError
 
@@ -23,7 +24,7 @@ def read_images(table: Table, values: Values) -> tuple[Images | NDArray[np.uint8
     if isinstance(values, np.ndarray) and values.ndim > 1:
         return _as_pixels(values), {}
     cells = _as_cells(table, values)
-    looked = in_threads(look, cells)
+    looked = look_at_all(cells)
     faults = {row: told for row, told in enumerate(looked) if isinstance(told, str)}
     seen = [UNREAD if isinstance(told, str) else told for told in looked]
     grey = all(told.mode in GREY for row, told in enumerate(seen) if row not in faults)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
+from zoo.data.frames import Frames
 from zoo.errors import DataError
 
 Batch = dict[str, Tensor]
+CACHED = 1 << 20  # numbers of a batch that a CPU keeps at hand while it calculates with them
 
 
 class Split(Protocol):
@@ -41,11 +43,63 @@ class TensorSplit:
 
     def take(self, rows: Tensor) -> Batch:
         """The rows of every column."""
-        return {name: column[rows] for name, column in self.columns.items()}
+        return {name: column.index_select(0, rows) for name, column in self.columns.items()}
 
     def to(self, device: torch.device) -> TensorSplit:
         """The same columns on `device`."""
         return TensorSplit({name: column.to(device) for name, column in self.columns.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelSplit:
+    """Images as bytes, each batch of which becomes `(pixel / 255 - mean) / std` where the model is.
+
+    `mean` and `std` are `[C, 1, 1]`. The frames' pixels go to the device too where it has room for them, and
+    stay in memory or in their file where it has not.
+    """
+
+    frames: Frames
+    mean: Tensor
+    std: Tensor
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frames.rows)
+
+    @property
+    def resident(self) -> bool:
+        """Whether the pixels are in the device's own memory, so that a batch is there at once."""
+        return self.frames.pixels.device == self.mean.device and not self.frames.mapped
+
+    def take(self, rows: Tensor) -> Batch:
+        """`images` as float32 `[B, C, H, W]`, and the rows of every other column."""
+        raw = self.fetch(rows)
+        return self.finish(raw, rows, torch.empty(raw.shape, device=raw.device))
+
+    def fetch(self, rows: Tensor) -> Tensor:
+        """The bytes of the samples, uint8 `[B, C, H, W]`; from a CPU to a GPU they may still be under way."""
+        pixels, device = self.frames.pixels, self.mean.device
+        chosen = self.frames.rows[rows.to(pixels.device)]
+        if pixels.device == device:
+            return pixels.index_select(0, chosen)
+        raw = torch.empty(
+            (len(chosen), *pixels.shape[1:]), dtype=torch.uint8, pin_memory=device.type == "cuda"
+        )
+        return torch.index_select(pixels, 0, chosen, out=raw).to(device, non_blocking=True)
+
+    def finish(self, raw: Tensor, rows: Tensor, out: Tensor) -> Batch:
+        """The batch of the samples that were fetched, its images in `out`."""
+        size = max(1, CACHED // max(1, raw[0].numel())) if out.device.type == "cpu" else len(raw)
+        for part, place in zip(torch.split(raw, size), torch.split(out, size), strict=True):
+            place.copy_(part).div_(255.0).sub_(self.mean).div_(self.std)
+        columns = {name: column[rows.to(column.device)] for name, column in self.columns.items()}
+        return {"images": out, **columns}
+
+    def to(self, device: torch.device) -> PixelSplit:
+        """The same images, for a model on `device`."""
+        columns = {name: column.to(device) for name, column in self.columns.items()}
+        frames = self.frames.to(device)
+        return PixelSplit(frames=frames, mean=self.mean.to(device), std=self.std.to(device), columns=columns)
 
 
 @dataclass(frozen=True)

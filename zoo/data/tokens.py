@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import shutil
-import tempfile
-import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import settings
+from zoo.data import cache
 from zoo.data.documents import Documents, cut
 from zoo.errors import DataError
 from zoo.tokenizers import Tokenizer, Tokens
@@ -26,7 +23,6 @@ PIECE = 1 << 16  # characters that are made tokens of in one go
 BATCH = 1 << 20  # characters that a tokenizer gets at once, to share out among threads
 MAPPED = 4 << 20  # bytes of text, of which the tokens go to a file
 LEARNT = 32 << 20  # bytes of text from which a vocabulary is learnt at most
-STALE = 24 * 3600.0  # seconds, after which what a killed process left behind is removed
 FORMAT = "zoo tokens 1"
 
 
@@ -179,16 +175,14 @@ class _Line:
 
 
 def _mapped(texts: Sequence[str], tokenizer: Tokenizer, layout: Layout) -> Packed:
-    home = settings.home() / "tokens"
-    folder = home / _key(texts, tokenizer, layout)
-    if not folder.exists():
-        try:
-            _write(folder, texts, tokenizer, layout)
-        except OSError as error:
-            raise DataError(
-                f"the tokens of the data cannot be kept in {str(home)!r}: {error.strerror}; make room there, "
-                "or set ZOO_HOME to another folder"
-            ) from None
+    try:
+        key = _key(texts, tokenizer, layout)
+        folder = cache.keep("tokens", key, lambda folder: _write(folder, texts, tokenizer, layout))
+    except OSError as error:
+        raise DataError(
+            f"the tokens of the data cannot be kept in {str(settings.home() / 'tokens')!r}: "
+            f"{error.strerror or error}; make room there, or set ZOO_HOME to another folder"
+        ) from None
     try:
         told = msgspec.json.decode((folder / "pack.json").read_bytes(), type=_Told)
         tokens = np.memmap(folder / "tokens.bin", dtype=told.dtype, mode="r", shape=(told.tokens,))
@@ -215,36 +209,15 @@ def _key(texts: Sequence[str], tokenizer: Tokenizer, layout: Layout) -> str:
 
 
 def _write(folder: Path, texts: Sequence[str], tokenizer: Tokenizer, layout: Layout) -> None:
-    """Makes the folder in one go: whoever looks for it finds all of it, or nothing."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear(folder.parent)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
     kind, count = "", 0
-    try:
-        with (partial / "tokens.bin").open("wb") as file:
+    with (folder / "tokens.bin").open("wb") as file:
 
-            def write(tokens: Tokens) -> None:
-                nonlocal kind, count
-                kind, count = tokens.dtype.str, count + len(tokens)
-                file.write(tokens.data)
+        def write(tokens: Tokens) -> None:
+            nonlocal kind, count
+            kind, count = tokens.dtype.str, count + len(tokens)
+            file.write(tokens.data)
 
-            starts, left_out = _pack(texts, tokenizer, layout, write)
-        np.save(partial / "starts.npy", starts, allow_pickle=False)
-        told = _Told(dtype=kind, tokens=count, cut=left_out)
-        (partial / "pack.json").write_bytes(msgspec.json.encode(told))
-        partial.chmod(0o755)
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was quicker, and its tokens are the same
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _clear(home: Path) -> None:
-    """Removes what processes that were killed have left behind."""
-    for partial in home.glob(".partial-*"):
-        with contextlib.suppress(FileNotFoundError):  # another process may be clearing too
-            if time.time() - partial.stat().st_mtime > STALE:
-                shutil.rmtree(partial, ignore_errors=True)
+        starts, left_out = _pack(texts, tokenizer, layout, write)
+    np.save(folder / "starts.npy", starts, allow_pickle=False)
+    told = _Told(dtype=kind, tokens=count, cut=left_out)
+    (folder / "pack.json").write_bytes(msgspec.json.encode(told))

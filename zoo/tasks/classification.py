@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.data.dataset import Columns, Dataset
-from zoo.data.splits import Batch, TensorSplit, batched
+from zoo.data.splits import Batch, PixelSplit, TensorSplit, batched
 from zoo.specs import (
     Classes,
     ImageInput,
@@ -39,7 +39,7 @@ class Codec:
     column: str
     fit: Callable[[Dataset, ModelSpec, Recipe], Preprocess]
     input: Callable[[Any], Input]
-    encode: Callable[[Columns, Any], Tensor | TextSplit]
+    encode: Callable[[Columns, Any], Tensor | TextSplit | PixelSplit]
     read: Callable[[Sequence[str], Any], Columns]
 
 
@@ -60,15 +60,15 @@ class Classification:
 
     def encode(
         self, columns: Columns, preprocess: Preprocess, problem: Problem, *, training: bool
-    ) -> TensorSplit | TextSplit:
+    ) -> TensorSplit | TextSplit | PixelSplit:
         """`{column: inputs, "labels": int64 [N]}`; without labels where there are none."""
         labels = {}
         if "labels" in columns:
             labels["labels"] = torch.as_tensor(np.asarray(columns["labels"], dtype=np.int64))
         encoded = self.codec.encode(columns, preprocess)
-        if isinstance(encoded, TextSplit):
-            return replace(encoded, columns=labels)
-        return TensorSplit({self.codec.column: encoded, **labels})
+        if isinstance(encoded, Tensor):
+            return TensorSplit({self.codec.column: encoded, **labels})
+        return replace(encoded, columns=labels)
 
     def augment(self, batch: Batch, recipe: Recipe, problem: Problem) -> Batch:
         """Images are varied; texts and series stay as they are."""
@@ -123,10 +123,10 @@ class Classification:
         """Files or texts, as the kind of input wants it."""
         for chunk in batched(items, batch_size):
             encoded = self.codec.encode(self.codec.read(chunk, preprocess), preprocess)
-            if isinstance(encoded, TextSplit):
-                yield encoded.take(torch.arange(len(encoded)))
-            else:
+            if isinstance(encoded, Tensor):
                 yield {self.codec.column: encoded}
+            else:
+                yield encoded.take(torch.arange(len(encoded)))
 
     def predict(
         self,

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
-from torchvision.transforms.v2 import InterpolationMode
 
 from zoo.data.dataset import Columns, Dataset
+from zoo.data.frames import decoded, frames_of
 from zoo.data.images import Images, Seen, in_threads, look
-from zoo.data.splits import Batch
+from zoo.data.splits import Batch, PixelSplit
 from zoo.errors import DataError
 from zoo.specs import ImageInput, ImagePreprocess, ModelSpec, Recipe
 
 LOOKED_AT = 512  # images of files, spread over the training split, that mean and deviation are taken from
+BLOCK = 16  # images whose pixels are counted at once
+FEW = 1 << 24  # numbers that a set of images may have to be normalised once and for all
 
 
 def fit_images(dataset: Dataset, spec: ModelSpec, recipe: Recipe) -> ImagePreprocess:
@@ -33,51 +34,46 @@ def fit_images(dataset: Dataset, spec: ModelSpec, recipe: Recipe) -> ImagePrepro
     shape = ImagePreprocess(
         channels=native.channels, height=size or native.height, width=size or native.width
     )
-    images = dataset.splits["train"]["images"]
+    images = cast(Images | np.ndarray, dataset.splits["train"]["images"])
     if isinstance(images, Images):
-        pixels = _decoded(images[:: math.ceil(len(images) / LOOKED_AT)], shape)
+        frames = frames_of(images[:: math.ceil(len(images) / LOOKED_AT)], shape)
+        mean, std = mean_and_std(frames.pixels.numpy(), frames.rows.numpy())
     else:
-        pixels = np.asarray(images)
-    values = pixels.astype(np.float32) / 255.0  # [N, C, H, W]
+        mean, std = mean_and_std(images, np.arange(len(images)))
     return shape.replace(
-        mean=tuple(round(float(value), 4) for value in values.mean(axis=(0, 2, 3))),
-        std=tuple(round(max(float(value), 1e-3), 4) for value in values.std(axis=(0, 2, 3))),
+        mean=tuple(round(value, 4) for value in mean.tolist()),
+        std=tuple(round(max(value, 1e-3), 4) for value in std.tolist()),
     )
 
 
-def encode_images(columns: Columns, preprocess: ImagePreprocess) -> Tensor:
-    """Images to normalised float32 `[N, C, H, W]` of the model's size and channels."""
-    column, channels = columns["images"], preprocess.channels
-    if isinstance(column, Images):
-        images = torch.from_numpy(_decoded(replace(column, channels=channels), preprocess))
-    else:
-        images = resize_and_crop(_with_channels(torch.as_tensor(np.asarray(column)), channels), preprocess)
-    mean = preprocess.mean if len(preprocess.mean) == channels else preprocess.mean * channels
-    std = preprocess.std if len(preprocess.std) == channels else preprocess.std * channels
-    normalized: Tensor = v2.functional.normalize(images.float() / 255.0, list(mean), list(std))
-    return normalized
+def mean_and_std(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each channel of the images `rows`, as shares of 255: float64 `[C]` each."""
+    counts = np.zeros((pixels.shape[1], 256))  # of each channel's 256 levels
+    for start in range(0, len(rows), BLOCK):
+        for count, channel in zip(counts, pixels[rows[start : start + BLOCK]].swapaxes(0, 1), strict=True):
+            count += np.bincount(channel.ravel(), minlength=256)
+    levels, shares = np.arange(256) / 255, counts / counts.sum(axis=1, keepdims=True)
+    mean = shares @ levels
+    return mean, np.sqrt(np.maximum(0, shares @ levels**2 - mean**2))
 
 
-def resize_and_crop(image: Any, preprocess: ImagePreprocess) -> Any:
-    """A PIL image or a tensor `[..., H, W]` that covers the size over `crop_pct`, cropped around its middle.
+def encode_images(columns: Columns, preprocess: ImagePreprocess) -> Tensor | PixelSplit:
+    """Images in the model's size and channels: few as float32 `[N, C, H, W]`, of many one batch at a time."""
+    frames = frames_of(cast(Images | np.ndarray, columns["images"]), preprocess)
+    mean, std = (_each(values, preprocess.channels) for values in (preprocess.mean, preprocess.std))
+    split = PixelSplit(frames=frames, mean=mean, std=std)
+    if frames.mapped or frames.pixels.numel() > FEW:
+        return split
+    return split.take(frames.rows)["images"]
 
-    As timm evaluates: for a square, the shorter side becomes `floor(size / crop_pct)`, with antialiasing.
-    """
-    size = [preprocess.height, preprocess.width]
-    mode = InterpolationMode(preprocess.interpolation)
-    cover = [math.floor(side / preprocess.crop_pct) for side in size]
-    if cover[0] == cover[1]:
-        resized = cover[:1]  # of the shorter side
-    else:
-        height, width = v2.functional.get_size(image)
-        scale = max(cover[0] / height, cover[1] / width)
-        resized = [round(height * scale), round(width * scale)]
-    image = v2.functional.resize(image, resized, interpolation=mode, antialias=True)
-    return v2.functional.center_crop(image, size)
+
+def _each(values: tuple[float, ...], channels: int) -> Tensor:
+    """One value for each channel, `[C, 1, 1]`; a single one holds for all."""
+    return torch.tensor(values if len(values) == channels else values * channels)[:, None, None]
 
 
 def read_images(paths: Sequence[str], preprocess: ImagePreprocess) -> Columns:
-    """Image files, looked at; raises `DataError` that names one that cannot be read."""
+    """Image files, decoded and resized; raises `DataError` that names one that cannot be read."""
     cells = [Path(path) for path in paths]
     seen: list[Seen] = []
     for cell, told in zip(cells, in_threads(look, cells), strict=True):
@@ -86,37 +82,21 @@ def read_images(paths: Sequence[str], preprocess: ImagePreprocess) -> Columns:
         if isinstance(told, str):
             raise DataError(f"{str(cell)!r} cannot be read as an image: {told}")
         seen.append(told)
-    return {"images": Images(cells, seen, np.arange(len(cells)), preprocess.channels)}
-
-
-def _decoded(images: Images, preprocess: ImagePreprocess) -> np.ndarray:
-    """uint8 `[N, C, H, W]` of the model's size."""
-
-    def read(row: int) -> np.ndarray:
-        pixels = np.asarray(resize_and_crop(images.picture(row), preprocess))
-        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-    return np.stack(in_threads(read, range(len(images))))
-
-
-def _with_channels(images: Tensor, channels: int) -> Tensor:
-    """`[N, C, H, W]` with grey repeated, or colours made grey, where the model wants other channels."""
-    if images.shape[1] == channels:
-        return images
-    if images.shape[1] == 1:
-        return images.expand(-1, channels, -1, -1)
-    grey: Tensor = v2.functional.rgb_to_grayscale(images, num_output_channels=channels)
-    return grey
+    images = Images(cells, seen, np.arange(len(cells)), preprocess.channels)
+    return {"images": np.stack(list(decoded(images, preprocess)))}
 
 
 def augment_images(batch: Batch, recipe: Recipe, classes: int) -> Batch:
-    """Each image turned, shifted and zoomed by its own draw; then mixed, where the recipe says so."""
+    """Each image turned, shifted and zoomed by its own draw; then mixed, where the recipe says so.
+
+    The batch's own images may be overwritten.
+    """
     images = batch["images"]
     if recipe.affine:
         images = _random_affine(images, *recipe.affine)
     if recipe.flip:
-        flipped = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
-        images = torch.where(flipped, images.flip(-1), images)
+        flipped = (torch.rand(len(images)) < 0.5).nonzero()[:, 0].to(images.device)
+        images = images.index_copy_(0, flipped, images.index_select(0, flipped).flip(-1))
     batch = {**batch, "images": images}
     return _mix(batch, recipe, classes) if recipe.mixup or recipe.cutmix else batch
 

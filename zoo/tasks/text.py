@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import msgspec
-import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.data.dataset import Columns, Dataset
 from zoo.data.language import LONGEST
+from zoo.data.memory import has_room, mapped_tensor
 from zoo.data.splits import Batch, Split, WindowSplit
 from zoo.data.tokens import Cut, Layout, Packed, pack_texts, size_of, some_of
 from zoo.errors import DataError
@@ -97,15 +96,9 @@ class StreamSplit:
 
     def to(self, device: torch.device) -> StreamSplit:
         """The same windows for `device`."""
-        windows = self.windows.to(device) if _has_room(device, self.stream) else self.windows
+        fits = has_room(device, self.stream.nbytes, share=FREE_SHARE)
+        windows = self.windows.to(device) if fits else self.windows
         return replace(self, windows=windows, sizes=self.sizes.to(device), device=device)
-
-
-def _has_room(device: torch.device, stream: Tensor) -> bool:
-    if device.type != "cuda":
-        return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return stream.nbytes < FREE_SHARE * free
 
 
 # -- fitting ----------------------------------------------------------------------------------
@@ -233,7 +226,7 @@ def encode_stream(columns: Columns, preprocess: TextPreprocess) -> StreamSplit:
     tokenizer = open_tokenizer(preprocess)
     packed = pack_stream(cast(Sequence[str], columns["text"]), tokenizer)
     parts = {"tokens": preprocess.length + 1}
-    windows = WindowSplit(_tensor(packed.tokens), parts, stride=preprocess.length)
+    windows = WindowSplit(mapped_tensor(packed.tokens), parts, stride=preprocess.length)
     return StreamSplit(windows, torch.from_numpy(tokenizer.sizes))
 
 
@@ -244,13 +237,9 @@ def pack_stream(texts: Sequence[str], tokenizer: Tokenizer) -> Packed:
 
 def _padded(texts: Sequence[str], tokenizer: Tokenizer, layout: Layout) -> tuple[PaddedTexts, Cut]:
     packed = pack_texts(texts, tokenizer, layout)
-    return PaddedTexts(_tensor(packed.tokens), _tensor(packed.starts), layout.room or 0), packed.cut
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a mapped file must not be written to; nobody does
-        return torch.from_numpy(array)
+    return PaddedTexts(
+        mapped_tensor(packed.tokens), mapped_tensor(packed.starts), layout.room or 0
+    ), packed.cut
 
 
 # -- what was left out ------------------------------------------------------------------------

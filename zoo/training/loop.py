@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from zoo.data.batches import batches
 from zoo.data.splits import Split, balanced_rows, epoch_rows
 from zoo.specs import Problem, Recipe
 from zoo.tasks.base import Task
@@ -75,25 +76,21 @@ def train_steps(
     The order of the samples and all randomness of a step follow from the recipe's seed and the
     step's number alone, so that a run that goes on from a checkpoint equals one never interrupted.
     """
-    per_epoch = recipe.steps_per_epoch(len(split))
-    order, order_epoch = torch.empty(0, dtype=torch.int64), -1
-    for done in range(start, recipe.total_steps(len(split))):
-        epoch, position = divmod(done, per_epoch)
-        if epoch != order_epoch:
-            order, order_epoch = _order(split, recipe, epoch), epoch
-        rows = order[position * recipe.batch_size : (position + 1) * recipe.batch_size]
+    ready = batches(split, _rows(split, recipe, start), accelerator.device)
+    for done, taken in enumerate(ready, start=start):
+        count = len(next(iter(taken.values())))
         torch.manual_seed(recipe.seed * 1_000_003 + done)
         model.train()
-        batch = task.augment(split.take(rows.to(accelerator.device)), recipe, problem)
+        batch = task.augment(taken, recipe, problem)
         scheduler.step_update(done)
         loss = torch.zeros((), device=accelerator.device)
-        parts = torch.arange(len(rows), device=accelerator.device).chunk(recipe.accumulate)
+        parts = torch.arange(count, device=accelerator.device).chunk(recipe.accumulate)
         for number, part in enumerate(parts, start=1):
             whole = len(parts) == 1
             piece = batch if whole else {name: column[part] for name, column in batch.items()}
             waiting = accelerator.no_sync(model) if number < len(parts) else contextlib.nullcontext()
             with waiting:
-                share = task.loss(model(*task.inputs(piece)), piece, recipe) * (len(part) / len(rows))
+                share = task.loss(model(*task.inputs(piece)), piece, recipe) * (len(part) / count)
                 accelerator.backward(share)
             loss += share.detach()
         if recipe.grad_clip:
@@ -102,7 +99,19 @@ def train_steps(
         optimizer.zero_grad()
         if average is not None:
             average.update(accelerator.unwrap_model(model), done)
-        yield Step(done + 1, epoch, loss, len(rows), optimizer.param_groups[0]["lr"])
+        epoch = done // recipe.steps_per_epoch(len(split))
+        yield Step(done + 1, epoch, loss, count, optimizer.param_groups[0]["lr"])
+
+
+def _rows(split: Split, recipe: Recipe, start: int) -> Iterator[Tensor]:
+    """The rows of every step after `start` steps."""
+    per_epoch = recipe.steps_per_epoch(len(split))
+    order, order_epoch = torch.empty(0, dtype=torch.int64), -1
+    for done in range(start, recipe.total_steps(len(split))):
+        epoch, position = divmod(done, per_epoch)
+        if epoch != order_epoch:
+            order, order_epoch = _order(split, recipe, epoch), epoch
+        yield order[position * recipe.batch_size : (position + 1) * recipe.batch_size]
 
 
 def _order(split: Split, recipe: Recipe, epoch: int) -> Tensor:

@@ -1,0 +1,30 @@
+"""Where samples lie: in a mapped file, in memory, on a device."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def mapped_tensor(array: NDArray[Any]) -> Tensor:
+    """The tensor that shares an array's memory, which may be a file that is mapped."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a mapped file must not be written to; nobody does
+        return torch.from_numpy(array)
+
+
+def has_room(device: torch.device, size: int, *, share: float) -> bool:
+    """Whether `size` bytes take no more than a share of the memory that is free on a device.
+
+    There is always room for what is in the CPU's memory already.
+    """
+    if device.type == "cpu":
+        return True
+    if device.type == "cuda":
+        return size <= share * torch.cuda.mem_get_info(device)[0]
+    return bool(size <= share * psutil.virtual_memory().available)  # which it has in common with the CPU
