@@ -468,3 +468,17 @@ def test_a_recommendation_follows_from_a_problem_or_from_data_in_hand() -> None:
 def test_every_split_of_the_sample_data_can_be_judged(run: zoo.Run) -> None:
     sizes = {split: zoo.evaluate(run.path, few("digits", 8), split=split).samples for split in SPLITS}
     assert sizes == dict.fromkeys(SPLITS, 8)
+
+
+def test_what_can_be_no_path_is_told_as_any_unknown_name() -> None:
+    long = "x" * 5_000
+    with pytest.raises(zoo.UnknownNameError, match="no model named"):
+        zoo.load(long)
+    with pytest.raises(zoo.UnknownNameError, match="no weights tagged"):
+        zoo.load("cnn/lenet5", weights=long)
+    with pytest.raises(zoo.WeightsError, match="no such file"):
+        zoo.load("cnn/lenet5", weights=f"file:{long}")
+    with pytest.raises(zoo.DataError, match="no file, folder or data set named"):
+        zoo.evaluate("cnn/lenet5.digits", long)
+    with pytest.raises(zoo.DataError, match="no such image"):
+        zoo.predict("cnn/lenet5.digits", [long])

@@ -19,6 +19,7 @@ import zoo
 ABOVE = (  # the torch line, top first; a name stands for a module or for a whole package
     "errors",
     "units",
+    "paths",
     "settings",
     "specs",
     "hookspecs",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import RunError, SpecError, WeightsError, ZooError
+from zoo.paths import is_file, is_folder
 from zoo.recipes import resolve_recipe
 from zoo.registry import Model, Registry, installed
 from zoo.runs import RECORD, TOKENIZER, WEIGHTS, Run, free_folder, has_tokenizer
@@ -308,7 +309,7 @@ def predict(
 
 def data_of(model: str | os.PathLike[str]) -> Dataset:
     """The data that a run was trained on, read as it was then; raises `ZooError` where `model` is no run."""
-    if not Path(model, RECORD).is_file():
+    if not is_file(model, RECORD):
         raise ZooError(f"say on which data to judge {os.fspath(model)!r}: --data DATA")
     return _data_of(Run.open(model), None)
 
@@ -352,7 +353,7 @@ def _resolve(
     registry: Registry, ref: str, weights: str | None, options: Mapping[str, Any]
 ) -> tuple[Model, WeightsSpec | None, dict[str, Any]]:
     """The model, its weights and its builder's options, which a run brings with it."""
-    if ref.startswith("hf://") or Path(ref, RECORD).is_file() or _is_path(ref):
+    if ref.startswith("hf://") or is_file(ref, RECORD) or _is_path(ref):
         run = Run.open(_download_run(ref) if ref.startswith("hf://") else ref)
         entry, _ = registry.model(run.record.model)
         return entry, weights_of_run(run), {**run.record.options, **options}
@@ -367,14 +368,14 @@ def _find_weights(entry: Model, tagged: WeightsSpec | None, weights: str | None)
         return tagged
     if tagged is not None:
         raise ZooError(f"{tagged.name} names weights already; leave out {weights!r}")
-    if Path(weights, RECORD).is_file():
+    if is_file(weights, RECORD):
         run = Run.open(weights)
         if run.record.model != entry.name:
             raise RunError(f"{weights!r} is a run of {run.record.model}, not of {entry.name}")
         return weights_of_run(run)
     if "://" in weights or weights.startswith("file:"):
         return weights_of_file(entry, weights)
-    if Path(weights).is_file():
+    if is_file(weights):
         return weights_of_file(entry, f"file:{weights}")
     return entry.tagged(weights)
 
@@ -431,7 +432,7 @@ def _download_run(ref: str) -> Path:
 
 
 def _is_path(ref: str) -> bool:
-    return ref.startswith((".", "/", "~")) or Path(ref).is_dir()
+    return ref.startswith((".", "/", "~")) or is_folder(ref)
 
 
 def _verify(registry: Registry, module: nn.Module, spec: WeightsSpec | None, problem: Problem) -> None:

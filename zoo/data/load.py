@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.data.dataset import Dataset
 from zoo.errors import DataError, PluginError, closest
+from zoo.paths import exists
 from zoo.registry import Registry, installed
 from zoo.specs import Problem
 
@@ -37,7 +38,7 @@ def load_dataset(
     if source in registry.datasets:
         return _by_name(source, registry, task, own=columns or group_by)
     path = Path(source).expanduser()
-    if not source.startswith("hf://") and not path.exists():
+    if not source.startswith("hf://") and not exists(path):
         close = closest(source, registry.datasets)
         hint = f"did you mean {close[0]}?" if close else f"data sets by name: {', '.join(registry.datasets)}"
         raise DataError(f"no file, folder or data set named {source!r}; {hint}")

@@ -18,6 +18,7 @@ from zoo.data.frames import decoded, frames_of
 from zoo.data.images import Images, Seen, in_threads, look
 from zoo.data.splits import Batch, PixelSplit
 from zoo.errors import DataError
+from zoo.paths import is_file
 from zoo.specs import ImageInput, ImagePreprocess, ModelSpec, Recipe
 
 LOOKED_AT = 512  # images of files, spread over the training split, that mean and deviation are taken from
@@ -77,7 +78,7 @@ def read_images(paths: Sequence[str], preprocess: ImagePreprocess) -> Columns:
     cells = [Path(path) for path in paths]
     seen: list[Seen] = []
     for cell, told in zip(cells, in_threads(look, cells), strict=True):
-        if isinstance(told, str) and not cell.is_file():
+        if isinstance(told, str) and not is_file(cell):
             raise DataError(f"no such image: {str(cell)!r}")
         if isinstance(told, str):
             raise DataError(f"{str(cell)!r} cannot be read as an image: {told}")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Dataset
 from zoo.errors import DataError
+from zoo.paths import is_file
 from zoo.specs import Recipe, SeriesInput, SeriesPreprocess
 
 
@@ -65,19 +66,12 @@ def read_series(items: Sequence[str], channels: int) -> np.ndarray:
     return np.stack(rows)
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a series written out is longer than any file's name
-        return False
-
-
 def _read_one(item: str, channels: int) -> np.ndarray:
     path = Path(item)
     try:
         if path.suffix == ".npy":
             values = np.load(path, allow_pickle=False)
-        elif _is_file(path):
+        elif is_file(path):  # a series written out is longer than the name of any
             values = np.loadtxt(path, delimiter="," if "," in path.read_text() else None)
         else:
             values = np.array([float(number) for number in item.replace(",", " ").split()])

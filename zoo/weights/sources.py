@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from zoo.errors import UntrustedError, WeightsError
+from zoo.paths import is_file, is_folder
 from zoo.specs import WeightsSpec
 from zoo.weights import cache, https, hub
 from zoo.weights.headers import check_name
@@ -137,7 +138,7 @@ def _sibling(uri: str, name: str) -> str:
 def _in_folder(uri: str) -> str:
     """The URI itself, or that of the weights in the folder that it names."""
     folder = Path(uri.removeprefix("file:").removeprefix("//"))
-    if not uri.startswith("file:") or not folder.is_dir():
+    if not uri.startswith("file:") or not is_folder(folder):
         return uri
     found = [name for name in DEFAULT_FILES if (folder / name).is_file()]
     return f"file:{folder / (found or DEFAULT_FILES)[0]}"
@@ -161,7 +162,7 @@ def _from_package(uri: str, rest: str) -> Path:
 
 def _from_file(uri: str, rest: str) -> Path:
     path = Path(rest)
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(f"{uri}: no such file")
     return path
 
