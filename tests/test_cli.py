@@ -71,6 +71,18 @@ def test_a_training_that_cannot_start_is_one_line_and_writes_nothing(home: Path,
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_wrong_with_a_training_is_told_before_torch_is_imported(home: Path, name: str) -> None:
+    arguments, told = FAULTS[name]
+    code = (
+        "import sys\nfrom zoo.cli import main\n"
+        f"try:\n    main({list(arguments)!r})\nfinally:\n    print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=home)
+    assert told in done.stderr
+    assert done.stdout == "False\n"
+
+
 def test_an_output_folder_in_use_is_left_alone(home: Path) -> None:
     (home / "mine").mkdir()
     (home / "mine" / "notes.txt").write_text("kept")

@@ -50,22 +50,25 @@ def train(
     if resume is not None and any((model, output, recipe, settings, options, weights, *reading.values())):
         raise click.UsageError("a run that is resumed keeps its model and settings; leave them out")
     from zoo import api
-    from zoo.recipes import parse_overrides
+    from zoo.recipes import parse_overrides, resolve_recipe
     from zoo.registry import installed
-    from zoo.runs import Run
+    from zoo.runs import Run, check_free
 
-    if resume is not None:  # a wrong name is told before torch is imported
+    if resume is not None:  # what is wrong is told before torch is imported, which takes seconds
         Run.open(resume)
     else:
-        installed().model(str(model))
+        entry, _ = installed().model(str(model))
+        if output is not None:
+            check_free(output)
+        dataset = read_data(str(data), **reading)
+        tell_reading(ctx, dataset)
+        resolve_recipe(entry, dataset.problem.task, file=recipe, overrides=parse_overrides(settings))
     from zoo.training.callbacks import ProgressBar
 
     bar = ProgressBar(progress_console(ctx))
     if resume is not None:
         run = api.resume(resume, data=data, device=device, callbacks=[bar])
     else:
-        dataset = read_data(str(data), **reading)
-        tell_reading(ctx, dataset)
         run = api.train(
             str(model),
             dataset,
