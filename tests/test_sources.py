@@ -333,6 +333,37 @@ def test_a_forecast_is_split_in_time_and_sees_what_came_before(tmp_path: Path, n
     np.testing.assert_allclose(parts[2], WALK[102 - history :], rtol=1e-5)
 
 
+def test_a_forecast_sees_and_gives_as_many_steps_as_the_user_says(tmp_path: Path) -> None:
+    source = str(hours(tmp_path))
+    dataset = zoo.load_dataset(source, history=30, horizon=5)
+    assert (dataset.problem.input.length, dataset.problem.output.length) == (30, 5)  # type: ignore[union-attr]
+    run = zoo.train("cnn/tcn", dataset, output=tmp_path / "run", settings={"steps": 1}, device="cpu")
+    assert run.record.problem == dataset.problem
+    assert api.data_of(run.path).problem == dataset.problem
+    command = zoo.recommend(data=dataset, device="cpu").recommendations[0].command
+    assert command.endswith(f"--data {source} --history 30 --horizon 5")
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ({"horizon": 50}, "has 18 steps to test on; a horizon of 50 is too long"),
+        ({"history": 82, "horizon": 6}, "84 steps to train on; a history of 82 before a horizon of 6"),
+    ],
+)
+def test_a_forecast_longer_than_its_series_is_one_line(
+    tmp_path: Path, steps: dict[str, int], told: str
+) -> None:
+    with pytest.raises(zoo.DataError, match=told):
+        zoo.load_dataset(str(hours(tmp_path)), **steps)
+
+
+def test_texts_have_no_horizon(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "mail.csv", {"text": TEXTS, "label": LABELS})
+    with pytest.raises(zoo.DataError, match="--history and --horizon are for forecasting, not for text-clas"):
+        zoo.load_dataset(str(source), horizon=3)
+
+
 def test_hours_have_a_season_of_a_day(tmp_path: Path) -> None:
     dataset = zoo.load_dataset(str(hours(tmp_path)))
     assert dataset.season == 24
@@ -436,7 +467,7 @@ def test_every_fault_of_the_columns_is_told_at_once() -> None:
 def test_a_data_set_by_name_has_no_columns_and_one_task() -> None:
     with pytest.raises(zoo.DataError, match="is for image-classification, not for seq2seq"):
         zoo.load_dataset("digits", task="seq2seq")
-    with pytest.raises(zoo.DataError, match="has no columns to choose from"):
+    with pytest.raises(zoo.DataError, match="is read in one way only; leave out --columns"):
         zoo.load_dataset("digits", group_by="writer")
 
 

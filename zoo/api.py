@@ -80,7 +80,9 @@ def _as_options(dataset: Dataset) -> list[str]:
     read = dataset.reading.options if dataset.reading else {}
     columns = [f"{role}={name}" for role, names in read.get("columns", {}).items() for name in names]
     given = ["--columns", ",".join(columns)] if columns else []
-    return given + (["--task", read["task"]] if "task" in read else [])
+    for name in ("task", "history", "horizon"):
+        given += [f"--{name}", str(read[name])] if name in read else []
+    return given
 
 
 def problem_of(registry: Registry, data: str) -> Problem:
@@ -98,7 +100,8 @@ def inspect(data: str | Dataset, **options: Any) -> Inspection:
     """What is in a data set: its problem, splits, classes, sizes, and what may be wrong with it.
 
     `data` is a name, a path or `hf://owner/name`; `options` are those of `load_dataset`: `task`, `columns`,
-    `group_by`, `strict`. Raises `DataError` that says what is wrong, where, and what to do.
+    `group_by`, `strict`, `history`, `horizon`. Raises `DataError` that says what is wrong, where, and what
+    to do.
     """
     from zoo.data.inspection import inspect_dataset
     from zoo.data.load import load_dataset

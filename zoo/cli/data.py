@@ -20,6 +20,12 @@ CLASSES = 20  # that are listed; --json lists all
 def data_options(command: F) -> F:
     """How data is to be read where guessing would be wrong."""
     for option in (
+        click.option(
+            "--horizon", type=click.IntRange(min=1), metavar="N", help="How many steps a forecast gives."
+        ),
+        click.option(
+            "--history", type=click.IntRange(min=1), metavar="N", help="How many steps a forecast sees."
+        ),
         click.option("--strict", is_flag=True, help="Refuse data with samples that cannot be used."),
         click.option("--group-by", metavar="COLUMN", help="Keep rows that share its value in one split."),
         click.option("--task", help="What the data is for, where it could be for several tasks."),
@@ -31,14 +37,12 @@ def data_options(command: F) -> F:
     return command
 
 
-def read_data(
-    source: str, *, columns: tuple[str, ...], task: str | None, group_by: str | None, strict: bool
-) -> Dataset:
+def read_data(source: str, *, columns: tuple[str, ...] = (), **options: Any) -> Dataset:
     """The data set, read as the options say."""
     from zoo.data.load import load_dataset
     from zoo.data.roles import parse_columns
 
-    return load_dataset(source, columns=parse_columns(columns), task=task, group_by=group_by, strict=strict)
+    return load_dataset(source, columns=parse_columns(columns), **options)
 
 
 def tell_reading(ctx: click.Context, dataset: Dataset) -> None:

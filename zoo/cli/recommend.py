@@ -68,8 +68,9 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
         commercial=given["commercial"],
     )
     source: str | Dataset | None = data or None
-    if data and (given["columns"] or given["task"]):
-        source = read_data(data, columns=given["columns"], task=given["task"], group_by=None, strict=False)
+    reading = {name: given[name] for name in ("columns", "task", "horizon") if given[name]}
+    if data and reading:
+        source = read_data(data, **reading)
     answer = api.recommend(
         problem,
         data=source,

@@ -22,6 +22,8 @@ READERS = {"forecasting": read_forecasts, "language-modeling": read_language, "s
 
 def assemble(table: Table, roles: Roles, request: Request) -> Dataset:
     """The data set: unusable samples left out, classes named, splits made; raises `DataError`."""
+    if roles.task != "forecasting" and {"history", "horizon"} & request.options.keys():
+        raise DataError(f"--history and --horizon are for forecasting, not for {roles.task}; leave them out")
     table = _by_split_column(table, roles)
     parts = READERS.get(roles.task, read_classes)(table, roles, request)
     log = request.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def read_forecasts(table: Table, roles: Roles, request: Request) -> Parts:
     given = set(parts) == {"train", "validation", "test"}
     whole = np.concatenate([values for values, _ in parts.values()])
     log.total = len(whole)
-    history, horizon = _window(table.uri, len(whole), season)
+    history, horizon = _window(table.uri, len(whole), season, request.options)
     season = season if season <= history else 1
     if given:
         splits = {split: values for split, (values, _) in parts.items()}
@@ -128,13 +129,21 @@ def _season(times: list[NDArray[np.float64]], told: list[str]) -> int:
     return season
 
 
-def _window(uri: str, count: int, season: int) -> tuple[int, int]:
-    """Steps of history and horizon, fewer for short series."""
+def _window(uri: str, count: int, season: int, wanted: Mapping[str, Any]) -> tuple[int, int]:
+    """Steps of history and horizon: those that the user wants, else fewer for short series."""
     if count < FEWEST:
         raise DataError(f"{uri!r} holds {count:,} time steps; at least {FEWEST} are needed")
-    horizon = min(HORIZON, max(1, round(count * SHARES["test"]) // 2))
-    room = round(count * SHARES["train"]) - horizon
-    return min(max(HISTORY, season), max(1, room // 2)), horizon
+    test, train = (round(count * SHARES[split]) for split in ("test", "train"))
+    horizon = wanted.get("horizon") or min(HORIZON, max(1, test // 2))
+    if horizon > test:
+        raise DataError(f"{uri!r} has {test:,} steps to test on; a horizon of {horizon:,} is too long")
+    history = wanted.get("history") or min(max(HISTORY, season), max(1, (train - horizon) // 2))
+    if history + horizon > train:
+        raise DataError(
+            f"{uri!r} has {train:,} steps to train on; a history of {history:,} before a horizon of "
+            f"{horizon:,} is too long"
+        )
+    return history, horizon
 
 
 def _check(uri: str, train: NDArray[np.float32], warnings: list[str], roles: Roles) -> None:

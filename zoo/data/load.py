@@ -23,20 +23,23 @@ def load_dataset(
     columns: Mapping[str, str | tuple[str, ...]] | None = None,
     group_by: str | None = None,
     strict: bool = False,
+    history: int | None = None,
+    horizon: int | None = None,
     seed: int = 0,
     registry: Registry | None = None,
 ) -> Dataset:
     """The data set of that name, or the user's own at that path or `hf://owner/name`.
 
     `zoo.data.sources` lists what a path may hold. `columns` says which column is what (`{"image": "path",
-    "label": "species"}`) and `task` what it is for, where guessing would be wrong; `dataset.reading` tells
-    what was guessed. Splits are those given, else drawn by class with `seed`; rows that share a value of the
-    column `group_by` stay together. Samples that cannot be used are left out and named, or refused where
-    `strict`. Raises `DataError` that says what is wrong, where, and what to do.
+    "label": "species"}`) and `task` what it is for, where guessing would be wrong; `dataset.reading`
+    tells what was guessed. Splits are those given, else drawn by class with `seed`; rows that share a
+    value of the column `group_by` stay together. Samples that cannot be used are left out and named, or
+    refused where `strict`. `history` and `horizon` are the steps that a forecast sees and gives. Raises
+    `DataError` that says what is wrong, where, and what to do.
     """
     registry = registry or installed()
     if source in registry.datasets:
-        return _by_name(source, registry, task, own=columns or group_by)
+        return _by_name(source, registry, task, own=columns or group_by or history or horizon)
     path = Path(source).expanduser()
     if not source.startswith("hf://") and not exists(path):
         close = closest(source, registry.datasets)
@@ -57,6 +60,7 @@ def load_dataset(
     log = Log(source, strict)
     log.told += told_roles(table, roles, given)
     wanted = {"task": task, "columns": given, "seed": seed, "strict": strict}
+    wanted |= {"history": history, "horizon": horizon}
     options = {name: value for name, value in wanted.items() if value}
     dataset = assemble(table, roles, Request(log, seed, options))
     return replace(dataset, source=source if source.startswith("hf://") else str(path.resolve()))
@@ -70,7 +74,9 @@ def _by_name(source: str, registry: Registry, task: str | None, *, own: Any) -> 
     if task is not None and task != loaded.problem.task:
         raise DataError(f"data {source!r} is for {loaded.problem.task}, not for {task}")
     if own:
-        raise DataError(f"data {source!r} has no columns to choose from; leave out --columns and --group-by")
+        raise DataError(
+            f"data {source!r} is read in one way only; leave out --columns, --group-by, --history, --horizon"
+        )
     return replace(loaded, source=source)
 
 
