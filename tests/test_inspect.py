@@ -180,12 +180,14 @@ def test_a_run_that_is_resumed_keeps_how_its_data_was_read(tmp_path: Path) -> No
 
 
 def test_nothing_is_left_beside_the_data(tmp_path: Path) -> None:
-    source = pets(tmp_path / "pets")
-    np.save(tmp_path / "walk.npy", np.arange(100.0))
-    before = sorted(tmp_path.rglob("*"))
-    for data in (source, mail(tmp_path / "mail.csv"), tmp_path / "walk.npy"):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    given = (pets(folder / "pets"), mail(folder / "mail.csv"), folder / "walk.npy")
+    np.save(folder / "walk.npy", np.arange(100.0))
+    before = sorted(folder.rglob("*"))
+    for data in given:
         zoo.inspect(str(data))
-    assert sorted(path for path in tmp_path.rglob("*") if path.name != "mail.csv") == before
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_looking_into_data_imports_no_torch(tmp_path: Path) -> None:
