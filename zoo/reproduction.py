@@ -100,6 +100,8 @@ def reproduce(
     # A share of so many samples is known only to one of them: its own part of the spread.
     step = 1 / dataset.size("test") if task.unit == "fraction" else 0.0
     low, high = band([reached[task.metric] for reached in spec.repeats], step=step)
+    if task.unit == "fraction":
+        low, high = max(low, 0.0), min(high, 1.0)
     return Reproduction(
         weights=spec.name,
         metric=task.metric,
