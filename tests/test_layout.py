@@ -20,6 +20,7 @@ ABOVE = (  # the torch line, top first; a name stands for a module or for a whol
     "errors",
     "units",
     "paths",
+    "locks",
     "settings",
     "specs",
     "hookspecs",

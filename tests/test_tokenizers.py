@@ -36,8 +36,9 @@ from zoo.tasks.base import Prepared, prepare
 from zoo.tasks.language_modeling import language_modeling
 from zoo.tasks.seq2seq import seq2seq
 from zoo.tasks.text import StreamSplit, tell_truncation, truncation
+from zoo.testing.training import StopAt
 from zoo.tokenizers import SPECIAL, ByteTokenizer, TrainedTokenizer, open_tokenizer, train_tokenizer
-from zoo.training import Callback, Step
+from zoo.training import Callback
 from zoo.weights.headers import read_header
 
 NOUNS = ("harbour", "garden", "letter", "window", "kettle", "orchard", "lantern", "meadow")
@@ -527,17 +528,6 @@ model = zoo.load(sys.argv[1])
 found = zoo.evaluate(sys.argv[1], sys.argv[3]).as_json()
 print(json.dumps([zoo.predict(model, [sys.argv[2]]), found["metrics"]]))
 """
-
-
-class StopAt(Callback):
-    """Interrupts as Ctrl-C does, after step `number`."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def step(self, step: Step) -> None:
-        if step.number == self.number:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("task", JOBS)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import zoo
 from zoo.data.dataset import Dataset
+from zoo.testing.training import StopAt
 from zoo.training import Callback, Step
 
 CHARTS, IMAGES = "cnn/fcn", "cnn/lenet5"
@@ -88,17 +89,6 @@ def train(model: str, output: Path, *callbacks: Callback, **settings: Any) -> zo
 
 def _steps(chosen: dict[str, Any]) -> dict[str, Any]:
     return {"steps": chosen["steps"]} if "steps" in chosen else {}
-
-
-class StopAt(Callback):
-    """Interrupts as Ctrl-C does, after step `number`."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def step(self, step: Step) -> None:
-        if step.number == self.number:
-            raise KeyboardInterrupt
 
 
 class Losses(Callback):

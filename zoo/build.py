@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from zoo.errors import PluginError, SpecError, WeightsError, ZooError
+from zoo.errors import PluginError, SpecError, WeightsError, ZooError, describe_error, first_line
 from zoo.profile import example_inputs, profile
 from zoo.registry import Model, Registry
 from zoo.specs import Classes, Facts, ImageInput, ModelSpec, Preprocess, Problem, WeightsSpec
@@ -57,20 +57,15 @@ def build(registry: Registry, model: Model, problem: Problem, options: Mapping[s
         unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unexpected and unexpected[1] in options:
             raise SpecError(model.name, [f"has no option {unexpected[1]!r}"]) from None
-        raise PluginError(model.plugin.name, f"building {model.name} failed: {_line(error)}") from error
+        raise PluginError(model.plugin.name, f"building {model.name} failed: {first_line(error)}") from error
     except Exception as error:
-        reason = f"{type(error).__name__}: {_line(error)}"
+        reason = describe_error(error)
         raise PluginError(model.plugin.name, f"building {model.name} failed: {reason}") from error
     if not isinstance(module, nn.Module):
         raise PluginError(
             model.plugin.name, f"{model.spec.builder} returned a {type(module).__name__}, no module"
         )
     return module
-
-
-def _line(error: Exception) -> str:
-    """What an error says first: some of torch's go on with the stack of its C++."""
-    return (str(error).splitlines() or [""])[0]
 
 
 class _WithoutValues(TorchFunctionMode):
@@ -202,7 +197,7 @@ def _adapt(registry: Registry, model: Model, tensors: dict[str, Tensor], module:
     except ZooError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {_line(error)}"
+        reason = describe_error(error)
         raise PluginError(model.plugin.name, f"adapting weights of {model.name} failed: {reason}") from error
 
 

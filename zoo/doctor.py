@@ -65,7 +65,7 @@ def diagnose(registry: Registry, plugin: Plugin) -> Diagnosis:
     found = Diagnosis(plugin)
     if plugin.state == "disabled":
         return found
-    _call_hooks(registry)
+    registry.call_hooks()
     if not plugin.active:
         found.faults.append(Fault(plugin.reason, plugin.mend))
     checks = (_requirements, _named_tasks, _tasks, _datasets, _builders, _recipes, _weights)
@@ -78,12 +78,6 @@ def diagnose(registry: Registry, plugin: Plugin) -> Diagnosis:
 
 
 Finding = tuple[str, Fault | None]
-
-
-def _call_hooks(registry: Registry) -> None:
-    """All hooks but `zoo_callbacks`, which needs a run; what they do wrong sets their plugin aside."""
-    for name in ("models", "tasks", "datasets", "devices", "evidence", "commands"):
-        getattr(registry, name)
 
 
 def _requirements(registry: Registry, plugin: Plugin) -> Iterator[Finding]:

@@ -83,3 +83,13 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> UnknownNameError:
     else:
         hint = f"see 'zoo {kind}s'" if kind != "model" else "see 'zoo list'"
     return UnknownNameError(f"no {kind} named {name!r} among {len(known):,} installed; {hint}", close=close)
+
+
+def describe_error(error: BaseException) -> str:
+    """Any exception by its type and its first line."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def first_line(error: BaseException) -> str:
+    """What any exception says at first, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoo.specs import WeightsSpec
+
 # SPDX identifiers (spdx.org/licenses), in lower case, of licences that permit commercial use to everybody.
 COMMERCIAL = frozenset(
     {
@@ -32,6 +34,6 @@ def commercial(*names: str) -> bool:
     return all(name.lower() in COMMERCIAL for name in names)
 
 
-def applying(license: str, data_license: str) -> tuple[str, ...]:
+def applying(weights: WeightsSpec) -> tuple[str, ...]:
     """The licences that hold for weights: their own, and that of their data where it is stated."""
-    return (license, data_license) if data_license else (license,)
+    return (weights.license, weights.data_license) if weights.data_license else (weights.license,)

@@ -1,4 +1,4 @@
-"""Questions about paths that users gave, which may be no paths at all."""
+"""Paths that users gave, which may be no paths at all; and files that are written in one go."""
 
 from __future__ import annotations
 
@@ -28,3 +28,19 @@ def is_folder(*parts: str | os.PathLike[str]) -> bool:
         return Path(*parts).is_dir()
     except (OSError, ValueError):
         return False
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file in one go: whoever reads it finds the old content or the new, never a part.
+
+    Raises `OSError`, and leaves the old content then.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

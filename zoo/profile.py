@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, describe_error
 from zoo.specs import Facts, ImageInput, Precision, Problem, SeriesInput, TokenInput, TokenOutput
 
 DTYPES: Mapping[Precision, torch.dtype] = {
@@ -137,9 +137,9 @@ def _trace(
         except ZooError:
             raise
         except Exception as error:
-            line = (str(error).splitlines() or [""])[0]
-            reason = f"{type(error).__name__}: {line}"
-            raise ZooError(f"the model cannot be traced without computing: {reason}") from error
+            raise ZooError(
+                f"the model cannot be traced without computing: {describe_error(error)}"
+            ) from error
     return _Trace(flops.get_total_flops() // 2, saved.bytes, outputs.bytes)
 
 

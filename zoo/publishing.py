@@ -43,8 +43,7 @@ def add_weights(
     """
     from zoo import api
 
-    if run.record.state != "finished":
-        raise RunError(f"{str(run.path)!r} is not finished; go on with it: zoo train --resume {run.path}")
+    run.check_finished()
     record = run.record
     file = f"{record.model}.{tag}.safetensors"
     spec = api.weights_of_run(run).replace(

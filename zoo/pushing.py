@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from zoo import settings
-from zoo.errors import RunError, WeightsError
+from zoo.errors import WeightsError
 from zoo.runs import CARD, CONFIG, METRICS, RECORD, TOKENIZER, WEIGHTS, Run
+from zoo.weights.hub import reason
 
 FILES = (RECORD, WEIGHTS, METRICS, TOKENIZER, CONFIG, CARD)  # all but what resuming needs
 
@@ -16,13 +17,12 @@ def push_weights(run: Run, repository: str, *, private: bool = False, message: s
     not write is not touched. Raises `RunError` for a run that is not finished, `WeightsError` where the
     hub does not take it.
     """
-    if run.record.state != "finished":
-        raise RunError(f"{str(run.path)!r} is not finished; go on with it: zoo train --resume {run.path}")
+    run.check_finished()
     if settings.offline():
         raise WeightsError(f"{repository}: nothing is pushed while ZOO_OFFLINE=1 is set; unset it")
     import httpx2  # what huggingface_hub speaks HTTP with
     from huggingface_hub import HfApi  # slow to import
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError
 
     api = HfApi(library_name="torch-zoo")
     try:
@@ -35,16 +35,14 @@ def push_weights(run: Run, repository: str, *, private: bool = False, message: s
         )
     except HFValidationError:
         raise WeightsError(f"{repository!r} is no repository of the hub; expected owner/name") from None
-    except HfHubHTTPError as error:
-        raise WeightsError(f"{repository} is not pushed: {_told(error)}") from None
     except (httpx2.HTTPError, OSError, ValueError) as error:
-        raise WeightsError(f"{repository} is not pushed: {str(error).strip().splitlines()[0]}") from None
+        raise WeightsError(f"{repository} is not pushed: {_told(error)}") from None
     return f"hf://{repository}@{commit.oid}"
 
 
 def _told(error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
-    if status in {401, 403}:
+    if status in (401, 403):  # to read is refused for other reasons
         mend = "log in with 'hf auth login' or set HF_TOKEN to one that may write"
         return f"the hub refuses it ({status}); {mend}"
-    return str(error).strip().splitlines()[0]
+    return reason(error)

@@ -13,7 +13,7 @@ import pluggy
 
 import zoo
 from zoo import hookspecs
-from zoo.errors import PluginError, SpecError, ZooError, closest
+from zoo.errors import PluginError, SpecError, ZooError, closest, describe_error
 from zoo.plugins import Plugin
 
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -90,7 +90,7 @@ def explain(plugin: Plugin, error: BaseException) -> tuple[str, str]:
         return " ".join(str(error).split()), upgrade  # names the hook first, its fault in later lines
     if isinstance(error, ZooError):
         return str(error), upgrade
-    return describe(error), upgrade
+    return describe_error(error), upgrade
 
 
 def install_hint(plugin: Plugin, error: BaseException) -> str:
@@ -99,16 +99,6 @@ def install_hint(plugin: Plugin, error: BaseException) -> str:
         return ""
     package = error.name.partition(".")[0]
     return "" if package == plugin.package else f"; pip install {package}"
-
-
-def describe(error: BaseException) -> str:
-    """A fault by its type and its first line."""
-    return f"{type(error).__name__}: {first_line(error)}"
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, or its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def kind_of(value: Any) -> str:

@@ -23,16 +23,23 @@ import pluggy
 
 from zoo import hookspecs, licenses, settings
 from zoo.containment import Containment
-from zoo.errors import PluginError, UnknownNameError, ZooError, closest, unknown
+from zoo.errors import (
+    PluginError,
+    UnknownNameError,
+    WeightsError,
+    ZooError,
+    closest,
+    describe_error,
+    first_line,
+    unknown,
+)
 from zoo.plugins import Plugin, discover, unknown_selection
 from zoo.quarantine import (
     check_entry_point,
     check_hooks,
     check_requirements,
-    describe,
     explain,
     explain_clash,
-    first_line,
     install_hint,
     kind_of,
 )
@@ -82,11 +89,7 @@ def _commercial(model: Model) -> Model | None:
     """The model with those of its weights that may be used commercially; None where it may not be itself."""
     if not licenses.commercial(model.spec.license):
         return None
-    allowed = [
-        weights
-        for weights in model.weights
-        if licenses.commercial(*licenses.applying(weights.license, weights.data_license))
-    ]
+    allowed = (found for found in model.weights if licenses.commercial(*licenses.applying(found)))
     return replace(model, weights=tuple(allowed))
 
 
@@ -225,6 +228,16 @@ class Registry:
     def _weights(self) -> list[tuple[Plugin, WeightsSpec]]:
         return self._unique("zoo_weights", WeightsSpec, lambda _, spec: spec.name)
 
+    def call_hooks(self) -> None:
+        """All hooks but `zoo_callbacks`, which needs a run; what they do wrong sets their plugin aside."""
+        for name in ("models", "tasks", "datasets", "devices", "evidence", "commands"):
+            getattr(self, name)
+
+    @property
+    def weights(self) -> list[WeightsSpec]:
+        """Every set of weights, for models that are installed and for others."""
+        return [spec for _, spec in self._weights]
+
     def weights_of(self, plugin: Plugin) -> list[WeightsSpec]:
         """The weights that a plugin brings, for models that are installed and for others."""
         return [spec for owner, spec in self._weights if owner is plugin]
@@ -268,6 +281,14 @@ class Registry:
         if not found:
             raise self._missing(plugin, model)
         return found[0], found[0].tagged(tag) if tag else None
+
+    def tagged(self, name: str) -> tuple[Model, WeightsSpec]:
+        """As `model`, for a name that must have a tag; raises `WeightsError` for one without."""
+        model, spec = self.model(name)
+        if spec is None:
+            tags = ", ".join(found.tag for found in model.weights) or "none"
+            raise WeightsError(f"{name!r} names no weights; say {model.name}.TAG (tags: {tags})")
+        return model, spec
 
     def _missing(self, plugin: str | None, model: str) -> ZooError:
         if plugin is not None and plugin in self.plugins and not self.plugins[plugin].active:
@@ -402,7 +423,7 @@ class Registry:
             except (ZooError, KeyboardInterrupt):
                 raise
             except BaseException as error:
-                reason = f"loading the data set {name!r} failed: {describe(error)}"
+                reason = f"loading the data set {name!r} failed: {describe_error(error)}"
                 raise PluginError(plugin.name, reason) from error
 
         return load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +77,7 @@ def reproduce(
     """
     from zoo import api
 
-    entry, spec = installed().model(name)
-    if spec is None:
-        raise WeightsError(f"{entry.name} names no weights; say {entry.name}.TAG, see: zoo weights list")
+    entry, spec = installed().tagged(name)
     task = installed().task(entry.spec.tasks[0] if spec.problem is None else spec.problem.task)
     if len(spec.repeats) < 2 or not spec.receipt:
         lacks = "second training to compare with" if spec.receipt else "receipt of its training"
@@ -110,7 +108,7 @@ def reproduce(
         high=high,
         trainings=len(spec.repeats),
         run=run,
-        changed={key: (then, now) for key, then in receipt.versions.items() if (now := _now(key)) != then},
+        changed=_changed(receipt.versions),
     )
 
 
@@ -136,14 +134,16 @@ def _same_data(spec: WeightsSpec, receipt: Receipt, data: str | Dataset | None) 
     dataset = load_dataset(source, **options) if isinstance(source, str) else source
     wanted = receipt.data.get("fingerprint")
     if wanted is not None and (found := dataset.fingerprint()) != wanted:
-        made = receipt.versions.get("python", "?")
+        made, here = receipt.versions.get("python", "?"), versions()["python"]
         raise DataError(
             f"data {dataset.name!r} is not what {spec.name} was trained on (fingerprint {found[:12]}..., its "
-            f"receipt says {wanted[:12]}...); it was read with Python {made}, here it is {_now('python')}; "
+            f"receipt says {wanted[:12]}...); it was read with Python {made}, here it is {here}; "
             "name the same data with --data"
         )
     return dataset
 
 
-def _now(package: str) -> str:
-    return versions().get(package, "none")
+def _changed(before: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    now = versions()
+    pairs = {package: (then, now.get(package, "none")) for package, then in before.items()}
+    return {package: pair for package, pair in pairs.items() if pair[0] != pair[1]}

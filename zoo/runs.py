@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from zoo import paths
 from zoo.errors import RunError
 from zoo.specs import Preprocess, Problem, Recipe, Record, TaskSpec, TextPreprocess, to_builtins
 
@@ -85,6 +86,13 @@ class Run:
                 f"{str(self.path)!r} has no weights yet; go on with: zoo train --resume {self.path}"
             )
         return path
+
+    def check_finished(self) -> None:
+        """Raises `RunError` while there is more to train."""
+        if self.record.state != "finished":
+            raise RunError(
+                f"{str(self.path)!r} is not finished; go on with it: zoo train --resume {self.path}"
+            )
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -196,18 +204,11 @@ def free_folder(parent: Path, name: str) -> Path:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file in one go: whoever reads it finds the old content or the new, never a part."""
-    partial = path.with_name(f".{path.name}.partial")
+    """Writes a file of a run in one go; raises `RunError` where that cannot be done."""
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        paths.write_whole(path, content)
     except OSError as error:
         raise RunError(f"{str(path)!r} cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:

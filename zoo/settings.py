@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from zoo.errors import ZooError
+from zoo.paths import write_whole
 from zoo.units import parse_bytes
 
 
@@ -80,11 +81,9 @@ def set_disabled(plugin: str, disabled: bool) -> None:
     """Puts a plugin off, or takes it back; raises `ZooError` where that cannot be kept."""
     names = disabled_plugins() - {plugin} | ({plugin} if disabled else set())
     path = _settings_file()
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(msgspec.json.encode({"disabled": sorted(names)}))
-        partial.replace(path)
+        write_whole(path, msgspec.json.encode({"disabled": sorted(names)}))
     except OSError as error:
         raise ZooError(
             f"{path} cannot be written: {error.strerror}; set ZOO_HOME to another folder"

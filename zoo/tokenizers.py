@@ -17,7 +17,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
-from zoo.errors import DataError, WeightsError
+from zoo.errors import DataError, WeightsError, first_line
 from zoo.specs import Preprocess, Problem, TextPreprocess, TokenInput
 
 Tokens = NDArray[np.integer[Any]]
@@ -111,8 +111,7 @@ class TrainedTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """int16 tokens, int32 where the vocabulary is larger than that."""
-        clean = [text.encode("utf-8", "replace").decode() for text in texts]  # no lone surrogates
-        found = self.inner.encode_batch_fast(clean, add_special_tokens=False)
+        found = self.inner.encode_batch_fast(list(map(_clean, texts)), add_special_tokens=False)
         kind = np.int16 if len(self.sizes) <= np.iinfo(np.int16).max else np.int32
         return [np.array(encoding.ids, dtype=kind) for encoding in found]
 
@@ -151,7 +150,7 @@ def _open(kind: str, definition: str, sha256: str | None) -> Tokenizer:
     try:
         inner = tokenizers.Tokenizer.from_str(definition)
     except Exception as error:  # tokenizers raises nothing more telling
-        reason = (str(error).splitlines() or ["unreadable"])[0]
+        reason = first_line(error)
         raise WeightsError(
             f"the {kind} tokenizer is broken: {reason}; get its tokenizer.json, or the weights, anew"
         ) from None
@@ -175,8 +174,13 @@ def _open(kind: str, definition: str, sha256: str | None) -> Tokenizer:
 def train_tokenizer(kind: str, texts: Iterable[str], vocab_size: int) -> str:
     """The definition, as JSON, of a vocabulary of at most `vocab_size` tokens learnt from `texts`."""
     inner, trainer = TRAINED[kind](vocab_size)
-    inner.train_from_iterator((text.encode("utf-8", "replace").decode() for text in texts), trainer)
+    inner.train_from_iterator(map(_clean, texts), trainer)
     return str(inner.to_str())
+
+
+def _clean(text: str) -> str:
+    """The text without lone surrogates, which no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _bpe(vocab_size: int) -> tuple[tokenizers.Tokenizer, Any]:

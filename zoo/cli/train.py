@@ -62,7 +62,8 @@ def train(
             check_free(output)
         dataset = read_data(str(data), **reading)
         tell_reading(ctx, dataset)
-        resolve_recipe(entry, dataset.problem.task, file=recipe, overrides=parse_overrides(settings))
+        overrides = parse_overrides(settings)
+        resolve_recipe(entry, dataset.problem.task, file=recipe, overrides=overrides)
     from zoo.training.callbacks import ProgressBar
 
     bar = ProgressBar(progress_console(ctx))
@@ -74,7 +75,7 @@ def train(
             dataset,
             output=output,
             recipe=recipe,
-            settings=parse_overrides(settings),
+            settings=overrides,
             weights=weights,
             device=device,
             callbacks=[bar],

@@ -10,7 +10,7 @@ from zoo.cli import LazyGroup
 from zoo.cli.output import json_option, print_json, print_table
 from zoo.errors import WeightsError
 from zoo.registry import installed, iterate_weights
-from zoo.specs import WeightsSpec, to_builtins
+from zoo.specs import to_builtins
 from zoo.units import format_bytes
 
 COMMANDS = {
@@ -91,15 +91,8 @@ def get(names: tuple[str, ...], yes: bool) -> None:
     if yes:
         os.environ["ZOO_ASK"] = "0"
     for name in names:
-        click.echo(sources.fetch(name) if ":" in name else sources.fetch_weights(_weights_named(name)))
-
-
-def _weights_named(name: str) -> WeightsSpec:
-    model, spec = installed().model(name)
-    if spec is None:
-        tags = ", ".join(found.tag for found in model.weights) or "none"
-        raise WeightsError(f"{name!r} names no weights; say {model.name}.TAG (tags: {tags})")
-    return spec
+        path = sources.fetch(name) if ":" in name else sources.fetch_weights(installed().tagged(name)[1])
+        click.echo(path)
 
 
 @click.command()
@@ -111,9 +104,7 @@ def gc(dry_run: bool) -> None:
     """
     from zoo.weights import cache, sources
 
-    registry = installed()
-    known = [spec for plugin in registry.plugins.values() for spec in registry.weights_of(plugin)]
-    found = cache.leftovers(sources.cached_files(known))
+    found = cache.leftovers(sources.cached_files(installed().weights))
     for leftover in found:
         if not dry_run:
             cache.remove(leftover)

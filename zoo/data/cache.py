@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo import settings
+from zoo import locks, settings
 
 KINDS = ("tokens", "images", "looks")
 PARTIAL, GONE = ".partial-", ".gone-"  # before the key, of what is being made and of what is being removed
@@ -115,7 +115,7 @@ def _clear() -> None:
     """Removes what processes that were killed have left behind."""
     for folder in (*_folders(f"{PARTIAL}*"), *_folders(f"{GONE}*")):
         key = folder.name.removeprefix(PARTIAL)
-        if folder.name.startswith(GONE) or _is_free(folder.with_name(key)):
+        if folder.name.startswith(GONE) or locks.is_free(_lock(folder.with_name(key))):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -128,29 +128,12 @@ def _folders(pattern: str) -> list[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Alone with a folder among all processes; the system frees the lock of one that is killed."""
-    import filelock  # slow to import
-
+    """Alone with a folder among all processes."""
     path = _lock(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(path):
+    with locks.locked(path):
         yield
         with contextlib.suppress(OSError):  # needed no longer, since the folder is there
             path.unlink()
-
-
-def _is_free(folder: Path) -> bool:
-    """Whether no process is making the folder."""
-    import filelock  # slow to import
-
-    path = _lock(folder)
-    if not path.exists():
-        return True
-    try:
-        with filelock.FileLock(path, timeout=0):
-            return True
-    except (filelock.Timeout, OSError):
-        return False
 
 
 def _lock(folder: Path) -> Path:

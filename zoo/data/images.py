@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from zoo.errors import DataError
+from zoo.errors import DataError, first_line
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"}
@@ -191,4 +191,4 @@ def _reason(error: Exception) -> str:
         return f"it has more than {limit} million pixels; make it smaller"
     if isinstance(error, UnidentifiedImageError):
         return "it is no image"
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line(error)

@@ -144,18 +144,19 @@ class Filter:
 
     def _refused_license(self, model: Model, weights: WeightsSpec | None) -> Rejection | None:
         """A licence that applies and is not allowed; weights without one are not allowed either."""
+        asked, commercial = self._licenses, self._budget.commercial
+        if not asked and not commercial:
+            return None
         own = [model.spec.license, *([weights.license] if weights else [])]
-        if self._licenses:
-            for name in own:
-                if name.lower() not in self._licenses:
-                    allowed = ", ".join(self._budget.licenses)
-                    return Rejection(_name(model, weights), "license", name or "none stated", allowed)
-        if self._budget.commercial:
-            for name in (*own, *([weights.data_license] if weights and weights.data_license else [])):
-                if not licenses.commercial(name):
-                    allowed = "for commercial use"
-                    return Rejection(_name(model, weights), "license", name or "none stated", allowed)
-        return None
+        every = [model.spec.license, *(licenses.applying(weights) if weights else ())]
+        allowed = ", ".join(self._budget.licenses)
+        refused = [(one, allowed) for one in own if asked and one.lower() not in asked]
+        allowed = "for commercial use"
+        refused += [(one, allowed) for one in every if commercial and not licenses.commercial(one)]
+        if not refused:
+            return None
+        stated, allowed = refused[0]
+        return Rejection(_name(model, weights), "license", stated or "none stated", allowed)
 
     def _plan(self, model: Model) -> Plan | None:
         """The plugin's recipe for the task on the device; None, with a note, where it is no good."""

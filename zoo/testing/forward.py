@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from zoo.specs import Problem
 from zoo.testing.check import ConformanceError
+from zoo.testing.kinds import TEXT_IN, TEXT_OUT
 from zoo.testing.subject import TOLERANCE, Subject, difference
+from zoo.tokenizers import PADDING
 from zoo.training.trainer import output_shape
 
-PADDING = 0
 ROUNDING = 1e-5  # of the largest number of an output
 
 
@@ -73,7 +74,7 @@ def check_batch(subject: Subject) -> None:
 def check_padding(subject: Subject) -> None:
     """Padding after a text changes nothing, nor does the length to which a batch is padded."""
     for problem in subject.small():
-        if problem.task not in ("text-classification", "language-modeling", "seq2seq"):
+        if problem.task not in TEXT_IN:
             continue
         module, inputs = subject.stirred(problem), subject.inputs(problem, 3)
         for number, tokens in enumerate(inputs):
@@ -98,7 +99,7 @@ def check_padding(subject: Subject) -> None:
 def check_causality(subject: Subject) -> None:
     """What is written next depends on no later token, and is the same where there is none."""
     for problem in subject.small():
-        if problem.task not in ("language-modeling", "seq2seq"):
+        if problem.task not in TEXT_OUT:
             continue
         module, (*source, tokens) = subject.stirred(problem), subject.inputs(problem, 2)
         before = _answer(subject, module, problem, (*source, tokens))

@@ -11,13 +11,10 @@ from zoo.recipes import plugin_recipe
 from zoo.registry import Plugin, Registry
 from zoo.testing.check import ConformanceError
 
-HOOKS = ("models", "tasks", "datasets", "devices", "evidence", "commands")
-
 
 def check_manifest(registry: Registry, plugin: Plugin) -> None:
     """Hooks give records; builders, recipes, tasks, data sets and models that they name are there."""
-    for hook in HOOKS:  # called once a process; what is wrong with them sets the plugin aside
-        getattr(registry, hook)
+    registry.call_hooks()
     if not plugin.active:
         raise ConformanceError(f"{plugin.name} is set aside: {plugin.reason}; {plugin.mend}")
     faults = list(dict.fromkeys(_faults(registry, plugin)))

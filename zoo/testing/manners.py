@@ -17,8 +17,7 @@ path, plugin, builders = json.loads(sys.argv[1])
 sys.path[:] = path
 from zoo.registry import Registry, discover
 registry = Registry([found for found in discover() if found.name == plugin], report=lambda line: None)
-for hook in ("models", "tasks", "datasets", "devices", "evidence", "commands"):
-    getattr(registry, hook)
+registry.call_hooks()
 found = registry.plugins[plugin]
 torch = "torch" in sys.modules
 for builder in builders:

@@ -14,7 +14,7 @@ from zoo.errors import PluginError, WeightsError
 from zoo.golden import check_golden
 from zoo.registry import Registry
 from zoo.runs import Receipt
-from zoo.specs import Classes, Problem, Recipe, WeightsSpec, to_builtins
+from zoo.specs import Classes, Problem, Recipe, to_builtins
 from zoo.testing.check import ConformanceError, NotCheckedError
 from zoo.testing.subject import Subject, difference
 from zoo.training.checkpoints import save_weights
@@ -83,7 +83,7 @@ def check_head(subject: Subject) -> None:
             path = Path(folder, "model.safetensors")
             save_weights(path, subject.build(problem), {})
             try:
-                module, report = build_with_weights(
+                _, report = build_with_weights(
                     subject.registry, subject.model, other, {}, path=path, source="weights", trained=problem
                 )
             except WeightsError as error:
@@ -98,7 +98,6 @@ def check_head(subject: Subject) -> None:
                 f"{subject.model.name} names {sorted(unused)[0]!r} in `head`, which does not depend on the "
                 "classes; remove it"
             )
-        del module
 
 
 def _is_in(tensor: str, prefix: str) -> bool:
@@ -107,7 +106,7 @@ def _is_in(tensor: str, prefix: str) -> bool:
 
 def check_weights(registry: Registry, name: str) -> None:
     """A file that is here is the recorded one, fills the whole model, and gives the golden output."""
-    spec = next(spec for spec in _all_weights(registry) if spec.name == name)
+    spec = next(spec for spec in registry.weights if spec.name == name)
     if spec.model not in registry.models:
         raise NotCheckedError(f"{spec.model} is not installed")
     path = find_local(spec)
@@ -138,7 +137,3 @@ def check_weights(registry: Registry, name: str) -> None:
         raise ConformanceError(f"{name} does not fill its model as it is: {report}")
     if not spec.golden:
         raise NotCheckedError("its file fills the model; no golden output is recorded to be compared")
-
-
-def _all_weights(registry: Registry) -> list[WeightsSpec]:
-    return [spec for plugin in registry.plugins.values() for spec in registry.weights_of(plugin)]

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from zoo.build import build
 from zoo.data.dataset import Dataset
-from zoo.errors import DataError, SpecError
+from zoo.errors import DataError, SpecError, describe_error
 from zoo.profile import count_parameters, example_inputs
 from zoo.registry import Model, Registry
 from zoo.specs import Problem, Recipe
@@ -138,10 +138,9 @@ class Subject:
         try:
             output = module(*inputs)
         except Exception as error:
-            line = (str(error).splitlines() or [""])[0]
             shapes = ", ".join(str(list(tensor.shape)) for tensor in inputs)
             raise ConformanceError(
-                f"{self.at(problem)}: the forward of {shapes} failed: {type(error).__name__}: {line}; "
+                f"{self.at(problem)}: the forward of {shapes} failed: {describe_error(error)}; "
                 "let the builder refuse with zoo.SpecError what the model cannot do"
             ) from error
         if not isinstance(output, Tensor):

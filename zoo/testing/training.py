@@ -43,7 +43,7 @@ def check_resume(subject: Subject) -> None:
             whole = _train(subject, dataset, Path(folder, "whole"), steps=STEPS)
             path = Path(folder, "parts")
             with contextlib.suppress(KeyboardInterrupt):
-                _train(subject, dataset, path, _StopAt(STOP), steps=STEPS)
+                _train(subject, dataset, path, StopAt(STOP), steps=STEPS)
             parts = resume_run(subject.registry, Run.open(path), dataset, device="cpu")
             _compare(subject, problem, whole, parts)
 
@@ -91,7 +91,7 @@ def _shortened(subject: Subject, task: str, steps: int) -> Recipe:
     return resolve_recipe(subject.model, task, overrides=changes)
 
 
-class _StopAt(Callback):
+class StopAt(Callback):
     """Interrupts a training after a step, as Ctrl-C does."""
 
     def __init__(self, number: int) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from zoo.build import build, build_with_weights
 from zoo.data.balance import settle_balance
 from zoo.data.dataset import Dataset
-from zoo.errors import PluginError, RunError, TrainingError
+from zoo.errors import PluginError, RunError, TrainingError, describe_error
 from zoo.evaluation import means, score
 from zoo.registry import Model, Registry
 from zoo.runs import (
@@ -405,8 +405,7 @@ def rehearse(module: nn.Module, task: Task, prepared: Prepared, model: Model) ->
     try:
         output = module.eval()(*inputs)
     except Exception as error:
-        line = (str(error).splitlines() or [""])[0]
-        reason = f"the forward of {model.name} failed: {type(error).__name__}: {line}"
+        reason = f"the forward of {model.name} failed: {describe_error(error)}"
         raise PluginError(model.plugin.name, reason) from error
     expected = output_shape(prepared.problem, inputs)
     if not isinstance(output, Tensor) or tuple(output.shape) != expected:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from zoo import settings
+from zoo import locks, settings
 from zoo.errors import WeightsError
 
 PINS, LOCKS = "pins.json", "locks"
@@ -48,19 +48,13 @@ def beside(path: Path, suffix: str) -> Path:
 @contextmanager
 def locked(key: str) -> Iterator[None]:
     """Alone with the file that `key` names, among all processes that use this cache."""
-    import filelock  # slow to import
-
     path = _lock(key)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path)
-        lock.acquire()
-    except OSError as error:
-        raise unwritable(path, error) from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.locked(path))
+        except OSError as error:
+            raise unwritable(path, error) from None
         yield
-    finally:
-        lock.release()
 
 
 def set_aside(file: Path, path: Path) -> None:
@@ -116,16 +110,10 @@ def remove(leftover: Leftover) -> None:
 
 def _is_fetched(path: Path) -> bool:
     """Whether a process is about to fetch this very file."""
-    import filelock  # slow to import
-
     whole = path
     for suffix in (VERSION, PARTIAL, CORRUPT):
         whole = whole.with_name(whole.name.removesuffix(suffix))
-    try:
-        with filelock.FileLock(_lock(key_of(whole)), timeout=0):
-            return False
-    except filelock.Timeout:
-        return True
+    return not locks.is_free(_lock(key_of(whole)))
 
 
 def key_of(path: Path) -> str:

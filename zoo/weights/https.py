@@ -148,14 +148,16 @@ def download(uri: str, path: Path, expected: Expectation) -> None:
                 reason, wait = f"nothing came for {settings.timeout():g} seconds", None
             except (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError) as error:
                 if isinstance(error, httpx2.ConnectError) and _size(partial) == start:
-                    raise WeightsError(f"{uri}: cannot be reached: {_line(error)}; try again later") from None
-                reason, wait = f"the connection broke ({_line(error)})", None
+                    raise WeightsError(
+                        f"{uri}: cannot be reached: {one_line(error)}; try again later"
+                    ) from None
+                reason, wait = f"the connection broke ({one_line(error)})", None
             except httpx2.TooManyRedirects:
                 raise WeightsError(
                     f"{uri}: is redirected more than {REDIRECTS} times; check the address"
                 ) from None
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                raise WeightsError(f"{uri}: {_line(error)}; check the address") from None
+                raise WeightsError(f"{uri}: {one_line(error)}; check the address") from None
             if _size(partial) >= reached + GAIN:
                 reached, tried = _size(partial), 0
             tried += 1
@@ -274,5 +276,6 @@ def _read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
+    """All that an exception says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any
 from zoo import settings
 from zoo.errors import UntrustedError, WeightsError
 from zoo.weights import cache, pins, transfers
-from zoo.weights.https import BUSY, FULL, LONGEST_WAIT, retry_after
+from zoo.weights.https import BUSY, FULL, LONGEST_WAIT, one_line, retry_after
 from zoo.weights.trust import Expectation, fault_of_new
 
 
@@ -103,9 +103,9 @@ def _download(uri: str) -> Path:
         bars = None if transfers.shown() else _silent()
         return Path(hf_hub_download(repo, file, revision=revision, tqdm_class=bars))
     except LocalEntryNotFoundError as error:
-        raise WeightsError(f"{uri}: {_reason(error.__cause__ or error)}") from None
+        raise WeightsError(f"{uri}: {reason(error.__cause__ or error)}") from None
     except (httpx2.HTTPError, OSError, ValueError) as error:
-        raise WeightsError(f"{uri}: {_reason(error)}") from None
+        raise WeightsError(f"{uri}: {reason(error)}") from None
 
 
 def _offline() -> str | None:
@@ -135,7 +135,7 @@ def _ask_hub(uri: str) -> None:
             return
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """What went wrong and what to do, in one line."""
     import httpx2
     from huggingface_hub import errors
@@ -155,14 +155,10 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, httpx2.TimeoutException):
         return "nothing came from the hub for too long (HF_HUB_DOWNLOAD_TIMEOUT); try again later"
     if isinstance(error, httpx2.HTTPError):
-        return f"the hub cannot be reached: {_line(error)}; try again later"
+        return f"the hub cannot be reached: {one_line(error)}; try again later"
     if isinstance(error, OSError) and error.errno in FULL:
         return "the disk is full; free some space, or set HF_HOME to a folder elsewhere"
-    return _line(error)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)
 
 
 def _silent() -> Any:

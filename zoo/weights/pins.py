@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from zoo.errors import WeightsError
+from zoo.paths import write_whole
 from zoo.weights import cache
 from zoo.weights.trust import Expectation, sha256
 
@@ -65,10 +66,8 @@ def _read() -> dict[str, Pin]:
 
 def _write(pins: dict[str, Pin]) -> None:
     path = _file()
-    partial = cache.beside(path, cache.PARTIAL)
     try:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(_Pins(pins=pins)), indent=1))
-        partial.replace(path)
+        write_whole(path, msgspec.json.format(msgspec.json.encode(_Pins(pins=pins)), indent=1))
     except OSError as error:
         raise cache.unwritable(path, error) from None
 

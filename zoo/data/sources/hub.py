@@ -10,7 +10,7 @@ from typing import Any
 from zoo import settings
 from zoo.data.sources.tables import class_names
 from zoo.data.table import ALIASES, Table
-from zoo.errors import DataError
+from zoo.errors import DataError, first_line
 
 
 def read_saved(root: Path) -> Table | None:
@@ -22,7 +22,7 @@ def read_saved(root: Path) -> Table | None:
     try:
         found = datasets.load_from_disk(str(root))
     except Exception as error:  # a damaged folder may fail anywhere inside of `datasets`
-        raise DataError(f"{str(root)!r} cannot be read as a saved data set: {_one_line(error)}") from None
+        raise DataError(f"{str(root)!r} cannot be read as a saved data set: {first_line(error)}") from None
     return _table(str(root), root.resolve().name, "saved data set", found)
 
 
@@ -39,7 +39,7 @@ def read_hub(uri: str) -> Table:
         with _manners(offline=offline):
             found = datasets.load_dataset(repository, configuration or None, revision=revision or None)
     except Exception as error:  # of the network, the hub or the files: `datasets` raises many kinds
-        why = "this process is offline and has no copy of it" if offline else _one_line(error)
+        why = "this process is offline and has no copy of it" if offline else first_line(error)
         raise DataError(f"{uri!r} cannot be had: {why}") from None
     return _table(uri, repository.split("/")[1], "hub data set", found)
 
@@ -84,7 +84,3 @@ def _table(uri: str, name: str, kind: str, found: Any) -> Table:
     if not splits:
         raise DataError(f"{uri!r} holds no rows")
     return Table(uri=uri, name=name, kind=kind, splits=splits, names=names)
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -15,7 +15,7 @@ import pyarrow.parquet
 
 from zoo.data.sources.files import encoding_of, read_text, tell_encoding, unchanged
 from zoo.data.table import Table, Values
-from zoo.errors import DataError
+from zoo.errors import DataError, first_line
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 BLOCK = 64 << 20  # bytes: a row must fit
@@ -167,4 +167,4 @@ def _first_line(path: Path, encoding: str) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].removeprefix("CSV parse error: ")
+    return first_line(error).removeprefix("CSV parse error: ")

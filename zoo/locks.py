@@ -1,0 +1,33 @@
+"""Locks among processes: a file of its own for each thing that only one of them may do at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone with what the lock file `path` stands for; the system frees the lock of a process that is killed.
+
+    Raises `OSError` where the file cannot be made.
+    """
+    import filelock  # slow to import
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(path):
+        yield
+
+
+def is_free(path: Path) -> bool:
+    """Whether no process holds the lock; one that cannot be asked for may be held."""
+    import filelock  # slow to import
+
+    if not path.exists():
+        return True
+    try:
+        with filelock.FileLock(path, timeout=0):
+            return True
+    except (filelock.Timeout, OSError):
+        return False
