@@ -104,6 +104,10 @@ def test_the_toy_is_installed_as_a_wheel_and_brings_its_model_and_weights(tmp_pa
     ]
     report = run(python, "-m", "zoo", "evaluate", "toy/linear.digits", "--data", "digits", "--json").stdout
     assert json.loads(report)["metrics"]["accuracy"]["value"] > 0.9
+    picture = run(python, "-m", "zoo", "toy-show", "0").stdout.splitlines()
+    assert [len(row) for row in picture] == [8] * 8
+    assert set("".join(picture)) == set("#. ")
+    assert "toy-show" in run(python, "-m", "zoo", "--help").stdout
     run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "zoo-toy")
     gone = run(python, "-m", "zoo", "info", "toy/linear", status=1)
     assert "no model named 'toy/linear'" in gone.stderr
