@@ -27,7 +27,7 @@ import zoo
 from zoo import api
 from zoo.data.dataset import SPLITS
 from zoo.data.documents import Documents, cut, look_at
-from zoo.data.table import Texts, is_filled
+from zoo.data.table import Texts
 from zoo.data.tokens import MAPPED, Layout, pack_texts, pieces_of, some_of
 from zoo.golden import golden_output
 from zoo.registry import installed
@@ -433,7 +433,8 @@ def test_a_column_of_a_table_is_read_in_the_order_asked_for(monkeypatch: pytest.
     values = pa.chunked_array([texts[:7], texts[7:30], texts[30:]])
     rows = np.random.default_rng(0).permutation(50)[:30]
     assert list(Texts(values, rows)) == [texts[row] for row in rows]
-    assert is_filled(pa.chunked_array([["a", " \n", None], ["", "b"]])).tolist() == [True, *[False] * 3, True]
+    some = Texts(pa.chunked_array([["a", " \n", None], ["", "b"]]), np.array([4, 0, 1, 2, 3]))
+    assert some.filled.tolist() == [True, True, False, False, False]
 
 
 def test_a_text_file_that_changes_after_it_was_looked_at_is_one_line(tmp_path: Path) -> None:

@@ -67,16 +67,16 @@ def score(
     scale: float,
     device: torch.device,
     batch_size: int = 256,
-    limit: int | None = None,
+    rows: torch.Tensor | None = None,
 ) -> Scores:
-    """For each metric a value and a weight for each of the first `limit` samples, on the CPU.
+    """For each metric a value and a weight for each of the samples `rows` (int64 `[N]`, or all), on the CPU.
 
     `split` must be on `device`. The model is left in evaluation mode.
     """
     model.eval()
     pieces: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-    count = min(len(split), limit or len(split))
-    for batch in batches(split, torch.split(torch.arange(count), batch_size), device):
+    chosen = torch.arange(len(split)) if rows is None else rows
+    for batch in batches(split, torch.split(chosen, batch_size), device):
         for name, pair in task.scores(model(*task.inputs(batch)), batch, scale).items():
             pieces.setdefault(name, []).append(pair)
     return {

@@ -79,7 +79,7 @@ def inspect_data(data: str, as_json: bool, **options: Any) -> None:
 @data.command("gc")
 @click.option("--keep", default="0", metavar="SIZE", help="How much may stay, such as 20GB.")
 def collect_garbage(keep: str) -> None:
-    """Remove the images and tokens that were made of data for the next time, the longest unused first."""
+    """Remove what was made of data for the next time: rows, images, tokens; the longest unused first."""
     from zoo import settings
     from zoo.data import cache
     from zoo.units import format_bytes, parse_bytes

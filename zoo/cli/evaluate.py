@@ -7,13 +7,17 @@ from typing import Any
 import click
 
 from zoo.cli.data import data_options, read_data, tell_reading
-from zoo.cli.output import device_option, json_option, print_json, print_table, score
+from zoo.cli.output import device_option, json_option, print_json, print_table
+from zoo.outcome import unit_of
+from zoo.units import format_metric
 
 
 @click.command()
 @click.argument("model")
 @click.option("--data", metavar="DATA", help="A data set's name, a file or a folder; default: the run's own.")
-@click.option("--split", default="test", show_default=True, help="The split to judge on.")
+@click.option(
+    "--split", default="test", show_default=True, help="The split to judge on; 'all' where there are none."
+)
 @data_options
 @device_option
 @json_option
@@ -34,7 +38,7 @@ def evaluate(
 
     if data is None and any(reading.values()):
         raise click.UsageError("a run's own data is read as it was in training; say which other: --data DATA")
-    dataset = read_data(data, **reading) if data else api.data_of(model)
+    dataset = read_data(data, judge=split, **reading) if data else api.data_of(model)
     if data:
         tell_reading(ctx, dataset)
     found = api.evaluate(model, dataset, split=split, device=api.pick_device(device))
@@ -47,15 +51,16 @@ def evaluate(
     primary = installed().task(found.task)
     rows = []
     for name, metric in found.metrics.items():
-        unit = primary.unit if name == primary.metric else _unit(name)
+        unit = unit_of(name, primary)
         trivial = found.baseline.metrics.get(name)
-        interval = f"[{score(metric.low, unit)}, {score(metric.high, unit)}]"
+        interval = f"[{format_metric(metric.low, unit)}, {format_metric(metric.high, unit)}]"
         rows.append(
-            (name, score(metric.value, unit), interval, score(trivial, unit) if trivial is not None else "")
+            (
+                name,
+                format_metric(metric.value, unit),
+                interval,
+                format_metric(trivial, unit) if trivial is not None else "",
+            )
         )
     print_table(("metric", "value", "80% interval", found.baseline.name), rows, right=("value",))
     click.echo(f"{found.model} on {found.samples:,} samples of {found.data} ({found.split})")
-
-
-def _unit(name: str) -> str:
-    return "fraction" if name.endswith(("accuracy", "match", "f1")) else "number"

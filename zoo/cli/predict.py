@@ -20,7 +20,10 @@ from zoo.cli.output import device_option, json_option
 @click.option("--seed", type=click.IntRange(min=0), help="For the same text again.")
 @device_option
 @json_option
-def predict(model: str, items: tuple[str, ...], device: str, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def predict(
+    ctx: click.Context, /, model: str, items: tuple[str, ...], device: str, as_json: bool, **options: Any
+) -> None:
     """Ask MODEL about each of ITEMS: image files, texts, or series; '-' reads lines from standard input.
 
     With --json, one record a line.
@@ -39,7 +42,11 @@ def predict(model: str, items: tuple[str, ...], device: str, as_json: bool, **op
             else:
                 click.echo(_line(item, record, alone=len(asked) == 1))
 
-    api.predict(model, asked, device=api.pick_device(device), report=report, **given)
+    def warn(line: str) -> None:
+        if not ctx.find_root().obj.get("quiet"):
+            click.echo(f"data: {line}", err=True)
+
+    api.predict(model, asked, device=api.pick_device(device), report=report, warn=warn, **given)
 
 
 def _line(item: str, record: dict[str, Any], *, alone: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +15,11 @@ from zoo.data.forecasts import read_forecasts
 from zoo.data.language import read_language, read_pairs
 from zoo.data.request import Request, some
 from zoo.data.roles import Roles
-from zoo.data.table import ALIASES, Table, Values, as_list
+from zoo.data.table import ALIASES, Table, Texts, Values, as_texts, as_words
 from zoo.errors import DataError
 
 READERS = {"forecasting": read_forecasts, "language-modeling": read_language, "seq2seq": read_pairs}
+TEXTS = ("text", "source", "target")
 
 
 def assemble(table: Table, roles: Roles, request: Request) -> Dataset:
@@ -46,17 +48,29 @@ def _by_split_column(table: Table, roles: Roles) -> Table:
     if "split" not in roles or set(table.splits) != {""}:
         return table
     columns, column = table.splits[""], roles.one("split")
-    given = [str(value).strip().lower() for value in as_list(columns[column])]
-    names = np.array([ALIASES.get(value, value) for value in given])
-    strange = sorted(set(names.tolist()) - set(SPLITS))
+    names = as_words(columns[column], _split_name)
+    strange = sorted(set(names.words) - set(SPLITS))
     if strange:
         raise DataError(f"{table.uri!r}: column {column!r} holds {some(strange)}; known: {', '.join(SPLITS)}")
-    rows = {split: np.flatnonzero(names == split) for split in SPLITS if (names == split).any()}
-    parts = {
-        split: {name: _take(values, chosen) for name, values in columns.items()}
-        for split, chosen in rows.items()
+    rows = {
+        split: np.flatnonzero(names.codes == names.words.index(split))
+        for split in SPLITS
+        if split in names.words
     }
+    texts = {roles.one(role) for role in TEXTS if role in roles}
+
+    def take(name: str, chosen: NDArray[np.int64]) -> Values:
+        if name in texts:  # which may be too large to be copied
+            return Texts(as_texts(columns[name], name), chosen, table.pages)
+        return _take(columns[name], chosen)
+
+    parts = {split: {name: take(name, chosen) for name in columns} for split, chosen in rows.items()}
     return replace(table, splits=parts)
+
+
+def _split_name(value: Any) -> str:
+    name = str(value).strip().lower()
+    return ALIASES.get(name, name)
 
 
 def _take(values: Values, rows: NDArray[np.int64]) -> Values:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from zoo.data.splits import Batch, PixelSplit, Split
+from zoo.data.splits import Batch, FetchedSplit, PixelSplit, Split
 
 
 def batches(split: Split, rows: Iterable[Tensor], device: torch.device) -> Iterator[Batch]:
@@ -16,21 +17,33 @@ def batches(split: Split, rows: Iterable[Tensor], device: torch.device) -> Itera
 
     A batch may be overwritten as soon as the next one is asked for.
     """
-    if not isinstance(split, PixelSplit) or split.resident:
+    if getattr(split, "resident", True):
         for chosen in rows:
             yield split.take(chosen.to(device))
         return
-    place = None
-    for chosen, raw in _ahead(split, rows):
-        if place is None or len(place) < len(raw):  # new memory costs as much as all that is written there
+    ahead = cast(FetchedSplit, split)
+    finish = _in_place(split, device) if isinstance(split, PixelSplit) else ahead.finish
+    for chosen, raw in _ahead(ahead, rows):
+        yield finish(raw, chosen)
+
+
+def _in_place(split: PixelSplit, device: torch.device) -> Callable[[Tensor, Tensor], Batch]:
+    """`finish`, each time into the same memory: new memory costs as much as all that is written there."""
+    place = torch.empty(0, device=device)
+
+    def finish(raw: Tensor, chosen: Tensor) -> Batch:
+        nonlocal place
+        if len(place) < len(raw):
             place = torch.empty(raw.shape, device=device)
-        yield split.finish(raw, chosen, place[: len(raw)])
+        return split.finish(raw, chosen, place[: len(raw)])
+
+    return finish
 
 
-def _ahead(split: PixelSplit, rows: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows with their bytes, of which a thread fetches the next."""
+def _ahead(split: FetchedSplit, rows: Iterable[Tensor]) -> Iterator[tuple[Tensor, Any]]:
+    """Rows with what was fetched for them; a thread fetches the next."""
 
-    def fetch(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def fetch(chosen: Tensor) -> tuple[Tensor, Any]:
         return chosen, split.fetch(chosen)
 
     with ThreadPoolExecutor(1) as pool:

@@ -1,5 +1,6 @@
 """What was made of data and is kept for the next time: whole or not at all, made once, within a bound.
 
+    tables/KEY/    rows of large tables
     tokens/KEY/    texts as tokens
     images/KEY/    images in the size and colours that a model sees
     looks/KEY/     what one look at each of many image files told
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from zoo import locks, settings
 
-KINDS = ("tokens", "images", "looks")
+KINDS = ("tables", "tokens", "images", "looks")
 PARTIAL, GONE = ".partial-", ".gone-"  # before the key, of what is being made and of what is being removed
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.data.balance import warn_of_balance
-from zoo.data.dataset import SPLITS, Column
+from zoo.data.dataset import SPLITS, Columns, different
 from zoo.data.images import Images
 from zoo.data.language import read_texts, text_input
 from zoo.data.pixels import read_images
@@ -18,7 +18,7 @@ from zoo.data.request import Log, Parts, Request, groups_of, numbered, paths_of,
 from zoo.data.roles import Roles
 from zoo.data.series import read_series
 from zoo.data.splitting import plan_splits
-from zoo.data.table import Table, Texts, Values, as_labels
+from zoo.data.table import Coded, Table, Texts, Values, as_labels
 from zoo.errors import DataError
 from zoo.specs import Classes, ImageInput, Input, Problem, SeriesInput
 
@@ -31,20 +31,18 @@ def read_classes(table: Table, roles: Roles, request: Request) -> Parts:
     """The samples with their class, by split; raises `DataError` for what is no set of classes."""
     log = request.log
     read = {split: _read_part(table, split, columns, roles, log) for split, columns in table.splits.items()}
-    names = class_names([label for _, labels, _ in read.values() for label in labels], table.uri)
-    number = {name: place for place, name in enumerate(names)}
-    labels = {
-        split: np.array([number[label] for label in given], dtype=np.int64)
-        for split, (_, given, _) in read.items()
-    }
+    present = {given.words[code] for _, given, _ in read.values() for code in np.unique(given.codes)}
+    samples = sum(len(found) for found, _, _ in read.values())
+    names = class_names(present, samples, table.uri, fewest=1 if request.judge else 2)
+    labels = {split: _numbers(given, names) for split, (_, given, _) in read.items()}
     groups = numbered({split: given for split, (_, _, given) in read.items()})
-    plan = plan_splits(labels, groups, seed=request.seed, where=repr(table.uri))
+    plan = plan_splits(labels, groups, seed=request.seed, where=repr(table.uri), judge=request.judge)
     inputs = _alike({split: found for split, (found, _, _) in read.items()})
-    splits: dict[str, dict[str, Column]] = {
-        split: {COLUMN[roles.task]: inputs[part][rows], "labels": labels[part][rows]}
-        for split, (part, rows) in plan.parts.items()
-    }
-    _check_classes(splits, names, table.uri, log)
+    splits = plan.fill(
+        lambda part, rows: {COLUMN[roles.task]: inputs[part][rows], "labels": labels[part][rows]}
+    )
+    if not request.judge:
+        _check_classes(splits, names, table.uri, log)
     problem = Problem(
         task=roles.task,
         input=_input(roles.task, splits, log),
@@ -54,35 +52,41 @@ def read_classes(table: Table, roles: Roles, request: Request) -> Parts:
     return Parts(problem, splits, plan.told)
 
 
-def class_names(labels: Sequence[str], uri: str) -> list[str]:
-    """The classes in order, whole numbers by value; raises `DataError` for fewer than two, or too many."""
-    names = sorted(set(labels))
+def class_names(labels: Iterable[str], samples: int, uri: str, *, fewest: int = 2) -> list[str]:
+    """The classes in order, whole numbers by value; raises `DataError` for too few, or too many."""
+    names = sorted(labels)
     if not names:
         raise DataError(f"{uri!r} holds no sample that can be used")
-    if len(names) == 1:
+    if len(names) < fewest:
         raise DataError(f"{uri!r} has a single class, {names[0]!r}; there is nothing to tell apart")
-    if len(names) > max(SINGLES, len(labels) // 2):
+    if len(names) > max(SINGLES, samples // 2):
         raise DataError(
-            f"{uri!r} has {len(names):,} different labels in {len(labels):,} samples, such as {names[0]!r}; "
+            f"{uri!r} has {len(names):,} different labels in {samples:,} samples, such as {names[0]!r}; "
             "that is no column of classes: say --columns label=NAME"
         )
     return sorted(names, key=int) if all(name.lstrip("-").isdecimal() for name in names) else names
 
 
+def _numbers(labels: Coded, names: Sequence[str]) -> NDArray[np.int64]:
+    """The place of each sample's class among `names`."""
+    place = {name: number for number, name in enumerate(names)}
+    return np.array([place.get(word, -1) for word in labels.words], dtype=np.int64)[labels.codes]
+
+
 def _read_part(
     table: Table, split: str, columns: Mapping[str, Values], roles: Roles, log: Log
-) -> tuple[Any, list[str], NDArray[np.str_] | None]:
+) -> tuple[Any, Coded, NDArray[np.int64] | None]:
     """Inputs, labels and groups of the samples that can be used."""
     column = roles.one("label")
     labels = as_labels(columns[column], column, table.names.get(column, ()))
-    origins: Sequence[int] = range(len(labels))  # the row of the table that a sample's label comes from
+    origins = np.arange(len(labels.codes))  # the row of the table that a sample's label comes from
     found: Any
     faults: Mapping[int, str]
     paths = paths_of(columns, roles)
     if roles.task == "image-classification":
         found, faults = read_images(table, columns[roles.one("image")])
     elif roles.task == "text-classification":
-        found, faults = read_texts(columns[roles.one("text")], roles.one("text"))
+        found, faults = read_texts(table, columns[roles.one("text")], roles.one("text"))
     else:
         series = read_series(columns, roles, log.told)
         found, faults = series.values, series.faults
@@ -92,20 +96,20 @@ def _read_part(
         raise DataError(
             f"{table.uri!r} has {len(found):,} samples and {len(origins):,} labels; give one to each"
         )
-    unlabelled = {sample: "it has no label" for sample, row in enumerate(origins) if labels[row] is None}
+    unlabelled = dict.fromkeys(np.flatnonzero(labels.codes[origins] < 0).tolist(), "it has no label")
     rows = log.keep(split, {**unlabelled, **faults}, len(origins), paths)
-    kept = [origins[row] for row in rows]
-    return found[rows], [str(labels[row]) for row in kept], groups_of(columns, roles, kept)
+    kept = origins[rows]
+    return found[rows], Coded(labels.words, labels.codes[kept]), groups_of(columns, roles, kept)
 
 
 def _one_label_each(
-    uri: str, labels: Sequence[str | None], names: Sequence[str], rows: Sequence[Sequence[int]]
-) -> list[int]:
+    uri: str, labels: Coded, names: Sequence[str], rows: Sequence[Sequence[int]]
+) -> NDArray[np.int64]:
     """The first row of each series of a long table; raises `DataError` where its rows disagree."""
     for name, chosen in zip(names, rows, strict=True):
-        if len({labels[row] for row in chosen}) > 1:
+        if len(np.unique(labels.codes[list(chosen)])) > 1:
             raise DataError(f"{uri!r}: series {name!r} has more than one label; give it the same in each row")
-    return [chosen[0] for chosen in rows]
+    return np.array([chosen[0] for chosen in rows], dtype=np.int64)
 
 
 def _alike(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +137,7 @@ def _alike(inputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_classes(splits: Mapping[str, Mapping[str, Column]], names: list[str], uri: str, log: Log) -> None:
+def _check_classes(splits: Mapping[str, Columns], names: list[str], uri: str, log: Log) -> None:
     counts = {
         split: np.bincount(np.asarray(splits[split]["labels"]), minlength=len(names)) for split in SPLITS
     }
@@ -152,8 +156,8 @@ def _check_classes(splits: Mapping[str, Mapping[str, Column]], names: list[str],
     log.warnings += warn_of_balance(dict(zip(names, counts["train"].tolist(), strict=True)))
 
 
-def _input(task: str, splits: Mapping[str, Mapping[str, Column]], log: Log) -> Input:
-    found = [columns[COLUMN[task]] for columns in splits.values()]
+def _input(task: str, splits: Mapping[str, Columns], log: Log) -> Input:
+    found = [columns[COLUMN[task]] for columns in different(splits)]
     if task == "text-classification":
         return text_input(cast(list[Texts], found), log)
     if task == "series-classification":

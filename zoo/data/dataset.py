@@ -30,6 +30,11 @@ COLUMNS = {
 }
 
 
+def different(splits: Mapping[str, Columns]) -> list[Columns]:
+    """The columns of each split, once where several splits share them."""
+    return list({id(columns): columns for columns in splits.values()}.values())
+
+
 @dataclass(frozen=True)
 class Skipped:
     """A sample that cannot be used: where it is, and why."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,9 @@ from zoo.errors import DataError, first_line
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"}
 ORIENTATION, SIDEWAYS = 0x0112, 5  # the EXIF tag, and the first of its values that swap width and height
-END_OF_JPEG, TAIL = b"\xff\xd9", 4096  # bytes in which a JPEG that was not cut short has its end
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # what may not be inside of a JPEG's scan
+END_OF_JPEG = b"\xff\xd9"
+BEGINNING = 512  # bytes of a JPEG's scan, with which its tables are put to use
 FEW = 32  # items that are not worth starting threads for
 AHEAD = 8  # items for each thread that may wait for who takes them
 Cell = Path | bytes  # an image in a file of its own, or as it stands in a table
@@ -100,19 +103,18 @@ class Images(Sequence[NDArray[np.uint8]]):
 
 
 def look(cell: Cell) -> Seen | str:
-    """Size, mode and hash of an image, or why it cannot be read.
-
-    A JPEG that has its end is not decoded for that.
-    """
+    """Size, mode and hash of an image, or why it cannot be read: found out by decoding, of JPEGs a part."""
     try:
         before = stamp(cell) if isinstance(cell, Path) else None
         content = cell.read_bytes() if isinstance(cell, Path) else cell
         with Image.open(io.BytesIO(content)) as image:
             size, mode = image.size, image.mode
+            if image.format == "JPEG" and image.fp:
+                _check_jpeg(content, image.fp.tell())
+            else:
+                image.load()
             if image.getexif().get(ORIENTATION, 1) >= SIDEWAYS:
                 size = size[1], size[0]
-            if image.format != "JPEG" or END_OF_JPEG not in content[-TAIL:]:
-                image.load()
         if isinstance(cell, Path) and stamp(cell) != before:
             return "it changed while it was read"
     except FileNotFoundError:
@@ -120,6 +122,20 @@ def look(cell: Cell) -> Seen | str:
     except Exception as error:  # PIL's decoders raise whatever a broken file leads them to
         return _reason(error)
     return Seen(size, mode, hashlib.sha256(content).hexdigest(), before)
+
+
+def _check_jpeg(content: bytes, scan: int) -> None:
+    """Raises where a JPEG, whose first scan begins at byte `scan`, cannot be decoded.
+
+    What the decoder gives up on inside of a scan is a marker that does not belong there. So a single scan up
+    to the image's end is sound where its tables are, which its beginning tells; others are decoded whole.
+    """
+    marker = MARKER.search(content, scan)
+    if marker is not None and marker[0] == END_OF_JPEG:
+        content = content[: scan + BEGINNING] + END_OF_JPEG
+    with Image.open(io.BytesIO(content)) as image:
+        image.draft(None, (1, 1))  # an eighth of its size, which takes half of the time
+        image.load()
 
 
 def decode(cell: Cell, channels: int, *, least: int = 0) -> Image.Image:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from zoo.data.alike import find_alike
 from zoo.data.dataset import COLUMNS, SPLITS, Dataset, Reading
 from zoo.data.images import Images
 from zoo.specs import Problem, to_builtins
@@ -97,43 +98,17 @@ def _findings(dataset: Dataset, reading: Reading) -> dict[str, Found]:
     }
     if len(COLUMNS.get(dataset.problem.task, ())) < 2:
         return found
-    places: defaultdict[bytes, list[tuple[str, str, int]]] = defaultdict(list)  # split, answer, row
-    for split in SPLITS:
-        for row, (key, answer) in enumerate(_keys(dataset, split)):
-            places[key].append((split, answer, row))
-    alike = [group for group in places.values() if len(group) > 1]
-    count = max(1, sum(map(dataset.size, SPLITS)))
+    alike = find_alike(dataset)
+    several, extra = alike.sizes > 1, alike.sizes - 1
 
-    def told(groups: list[list[tuple[str, str, int]]], number: int) -> Found:
-        examples = tuple(" = ".join(_place(*place) for place in group[:3]) for group in groups[:SHOWN])
-        return Found(count=number, share=number / count, examples=examples)
+    def told(groups: NDArray[np.bool_], counts: NDArray[np.int64]) -> Found:
+        count = int(counts[groups].sum())
+        return Found(count=count, share=count / len(alike.order), examples=alike.examples(groups))
 
-    leaked = [group for group in alike if {"train", "test"} <= {split for split, _, _ in group}]
-    torn = [group for group in alike if len({answer for _, answer, _ in group}) > 1]
-    found["duplicates"] = told(alike, sum(len(group) - 1 for group in alike))
-    found["leaked"] = told(leaked, sum(split == "test" for group in leaked for split, _, _ in group))
-    found["conflicting"] = told(torn, sum(map(len, torn)))
+    found["duplicates"] = told(several, extra)
+    found["leaked"] = told(alike.leaked, alike.tests)
+    found["conflicting"] = told(alike.torn, alike.sizes)
     return found
-
-
-def _place(split: str, answer: str, row: int) -> str:
-    return f"{split} {row} ({answer})"
-
-
-def _keys(dataset: Dataset, split: str) -> Iterator[tuple[bytes, str]]:
-    """What makes a sample the same as another, and its answer."""
-    first, second = COLUMNS[dataset.problem.task]
-    samples, answers = dataset.splits[split][first], dataset.splits[split][second]
-    names = dataset.labels
-    values = samples.digests if isinstance(samples, Images) else samples
-    for value, answer in zip(values, answers, strict=True):
-        content = (
-            value.encode("utf-8", "replace")
-            if isinstance(value, str)
-            else np.ascontiguousarray(value).tobytes()
-        )
-        told = answer if isinstance(answer, str) else names[int(answer)] if names else str(answer)
-        yield hashlib.sha256(content).digest(), told
 
 
 def _measures(dataset: Dataset) -> dict[str, Any]:
@@ -150,14 +125,14 @@ def _measures(dataset: Dataset) -> dict[str, Any]:
         case task:
             names = [name for name in COLUMNS.get(task, ()) if name != "labels"]
             return {
-                f"bytes of {name}": [size for column in columns for size in _bytes(column[name])]
+                f"bytes of {name}": np.concatenate([_bytes(column[name]) for column in columns])
                 for name in names
             }
 
 
 def _bytes(texts: Any) -> Any:
     sizes = getattr(texts, "sizes", None)
-    return [len(str(text).encode("utf-8", "replace")) for text in texts] if sizes is None else sizes
+    return np.array([len(text.encode("utf-8", "replace")) for text in texts]) if sizes is None else sizes
 
 
 def _sizes(images: Any) -> Any:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.dataset import SPLITS, Column
+from zoo.data.dataset import SPLITS, Columns, different
 from zoo.data.documents import Documents
 from zoo.data.request import Log, Parts, Request, groups_of, numbered, paths_of
 from zoo.data.roles import Roles
-from zoo.data.splitting import SHARES, plan_splits
-from zoo.data.table import Table, Texts, Values, as_texts, is_filled
+from zoo.data.splitting import ALL, SHARES, plan_splits
+from zoo.data.table import Table, Texts, Values, as_texts
 from zoo.errors import DataError
 from zoo.specs import Problem, TokenInput, TokenOutput
 
@@ -23,13 +23,15 @@ WINDOW = 256  # tokens that a language model sees at once
 FEW = 10  # documents: fewer are cut in three instead of being shared out
 
 
-def read_texts(values: Values, column: str) -> tuple[Texts | Documents, dict[int, str]]:
+def read_texts(table: Table, values: Values, column: str) -> tuple[Texts | Documents, dict[int, str]]:
     """A column of texts, and why some of them cannot be used, by row."""
     if isinstance(values, Documents):
         empty = np.flatnonzero([passage.blank for passage in values.passages])
         return values, _empty(empty, column)
-    texts = as_texts(values, column)
-    return Texts(texts, np.arange(len(texts))), _empty(np.flatnonzero(~is_filled(texts)), column)
+    if not isinstance(values, Texts):
+        texts = as_texts(values, column)
+        values = Texts(texts, np.arange(len(texts)), table.pages)
+    return values, _empty(np.flatnonzero(~values.filled), column)
 
 
 def _empty(rows: NDArray[np.int64], column: str) -> dict[int, str]:
@@ -53,19 +55,20 @@ def read_pairs(table: Table, roles: Roles, request: Request) -> Parts:
     found: dict[str, dict[str, Texts | Documents]] = {}
     groups = {}
     for split, columns in table.splits.items():
-        read = {role: read_texts(columns[roles.one(role)], roles.one(role)) for role in ("source", "target")}
+        names = {role: roles.one(role) for role in ("source", "target")}
+        read = {role: read_texts(table, columns[name], name) for role, name in names.items()}
         faults = {row: why for _, faulty in read.values() for row, why in faulty.items()}
         rows = request.log.keep(split, faults, len(read["source"][0]), None)
         found[split] = {role: texts[rows] for role, (texts, _) in read.items()}
-        groups[split] = groups_of(columns, roles, rows.tolist())
+        groups[split] = groups_of(columns, roles, rows)
     classes = {split: np.zeros(len(pair["source"]), dtype=np.int64) for split, pair in found.items()}
-    plan = plan_splits(classes, numbered(groups), seed=request.seed, where=repr(table.uri))
-    splits = {
-        split: {role: texts[rows] for role, texts in found[part].items()}
-        for split, (part, rows) in plan.parts.items()
-    }
+    plan = plan_splits(
+        classes, numbered(groups), seed=request.seed, where=repr(table.uri), judge=request.judge
+    )
+    splits = plan.fill(lambda part, rows: {role: texts[rows] for role, texts in found[part].items()})
+    pairs = cast(list[dict[str, Texts | Documents]], different(splits))
     source, target = (
-        text_input([pair[role] for pair in splits.values()], request.log) for role in ("source", "target")
+        text_input([pair[role] for pair in pairs], request.log) for role in ("source", "target")
     )
     problem = Problem(
         task="seq2seq",
@@ -81,18 +84,20 @@ def read_language(table: Table, roles: Roles, request: Request) -> Parts:
     found: dict[str, Texts | Documents] = {}
     groups = {}
     for split, columns in table.splits.items():
-        texts, faults = read_texts(columns[roles.one("text")], roles.one("text"))
+        texts, faults = read_texts(table, columns[roles.one("text")], roles.one("text"))
         rows = request.log.keep(split, faults, len(texts), paths_of(columns, roles))
-        found[split], groups[split] = texts[rows], groups_of(columns, roles, rows.tolist())
-    splits: dict[str, dict[str, Column]]
-    if "" in found and len(found[""]) < FEW:
+        found[split], groups[split] = texts[rows], groups_of(columns, roles, rows)
+    splits: dict[str, Columns]
+    if "" in found and len(found[""]) < FEW and request.judge != ALL:
         splits = _shared_out(found[""])
         shares = ", ".join(f"{share:.0%} {split}" for split, share in SHARES.items())
         told = f"each text is cut in three: {shares}"
     else:
         classes = {split: np.zeros(len(texts), dtype=np.int64) for split, texts in found.items()}
-        plan = plan_splits(classes, numbered(groups), seed=request.seed, where=repr(table.uri))
-        splits = {split: {"text": found[part][rows]} for split, (part, rows) in plan.parts.items()}
+        plan = plan_splits(
+            classes, numbered(groups), seed=request.seed, where=repr(table.uri), judge=request.judge
+        )
+        splits = plan.fill(lambda part, rows: {"text": found[part][rows]})
         told = _at_random(plan.told)
     bytes_in = {split: _size(columns["text"]) for split, columns in splits.items()}
     if not all(bytes_in.values()):
@@ -110,7 +115,7 @@ def read_language(table: Table, roles: Roles, request: Request) -> Parts:
     )
 
 
-def _shared_out(texts: Texts | Documents) -> dict[str, dict[str, Column]]:
+def _shared_out(texts: Texts | Documents) -> dict[str, Columns]:
     """Each text in three parts, by its characters."""
     if isinstance(texts, Documents):
         passages = [passage.parts(_stops(passage.stop - passage.start)) for passage in texts.passages]

@@ -26,6 +26,7 @@ def load_dataset(
     history: int | None = None,
     horizon: int | None = None,
     seed: int = 0,
+    judge: str | None = None,
     registry: Registry | None = None,
 ) -> Dataset:
     """The data set of that name, or the user's own at that path or `hf://owner/name`.
@@ -34,8 +35,11 @@ def load_dataset(
     "label": "species"}`) and `task` what it is for, where guessing would be wrong; `dataset.reading`
     tells what was guessed. Splits are those given, else drawn by class with `seed`; rows that share a
     value of the column `group_by` stay together. Samples that cannot be used are left out and named, or
-    refused where `strict`. `history` and `horizon` are the steps that a forecast sees and gives. Raises
-    `DataError` that says what is wrong, where, and what to do.
+    refused where `strict`. `history` and `horizon` are the steps that a forecast sees and gives.
+
+    `judge` names the only split that is wanted, to judge a model on: where the data has none to train on, it
+    stands for the others too; "all" is that of all samples, where no splits are given. Raises `DataError`
+    that says what is wrong, where, and what to do.
     """
     registry = registry or installed()
     if source in registry.datasets:
@@ -62,7 +66,7 @@ def load_dataset(
     wanted = {"task": task, "columns": given, "seed": seed, "strict": strict}
     wanted |= {"history": history, "horizon": horizon}
     options = {name: value for name, value in wanted.items() if value}
-    dataset = assemble(table, roles, Request(log, seed, options))
+    dataset = assemble(table, roles, Request(log, seed, options, judge))
     return replace(dataset, source=source if source.startswith("hf://") else str(path.resolve()))
 
 
@@ -100,8 +104,9 @@ def match_labels(dataset: Dataset, problem: Problem, labels: tuple[str, ...], mo
             f"{', ...' if len(strange) > 5 else ''}; it knows: {', '.join(labels[:10])}"
         )
     number = np.array([labels.index(name) for name in dataset.labels])
-    splits = {
-        name: {**columns, "labels": number[np.asarray(columns["labels"])]}
-        for name, columns in dataset.splits.items()
+    renumbered = {
+        id(columns): {**columns, "labels": number[np.asarray(columns["labels"])]}
+        for columns in dataset.splits.values()
     }
+    splits = {name: renumbered[id(columns)] for name, columns in dataset.splits.items()}
     return replace(dataset, splits=splits, problem=dataset.problem.replace(output=problem.output))

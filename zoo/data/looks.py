@@ -13,7 +13,7 @@ import PIL
 from zoo.data import cache
 from zoo.data.images import Cell, Seen, in_threads, look, stamp
 
-FORMAT = f"zoo looks 1, pillow {PIL.__version__}"
+FORMAT = f"zoo looks 2, pillow {PIL.__version__}"
 MANY = 100  # files, of which it is worth while to remember what they told
 SETTLED = 2.0  # seconds since its last change, after which a further one shows in a file's time
 FILE = "seen.msgpack"

@@ -18,6 +18,15 @@ def mapped_tensor(array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array)
 
 
+def fetch_rows(source: Tensor, rows: Tensor, device: torch.device) -> Tensor:
+    """`source[rows]` on `device`; from a CPU to a GPU it is pinned first, and may still be under way."""
+    if source.device == device:
+        return source.index_select(0, rows)
+    pinned = device.type == "cuda"
+    found = torch.empty((len(rows), *source.shape[1:]), dtype=source.dtype, pin_memory=pinned)
+    return torch.index_select(source, 0, rows, out=found).to(device, non_blocking=True)
+
+
 def has_room(device: torch.device, size: int, *, share: float) -> bool:
     """Whether `size` bytes take no more than a share of the memory that is free on a device.
 

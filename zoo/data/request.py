@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zoo.data.dataset import Columns, Skipped
 from zoo.data.roles import Roles
-from zoo.data.table import Values, as_list
+from zoo.data.table import Values, as_list, as_words
 from zoo.errors import DataError
 from zoo.specs import Problem
 
@@ -65,11 +65,15 @@ class Log:
 
 @dataclass(frozen=True)
 class Request:
-    """How the user wants it read, and the log of it; `options` reads it so again."""
+    """How the user wants it read, and the log of it; `options` reads it so again.
+
+    `judge` is the only split that is wanted, where a model is to be judged.
+    """
 
     log: Log
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    judge: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,16 +96,19 @@ def paths_of(columns: Mapping[str, Values], roles: Roles) -> Sequence[Any] | Non
     return cells if isinstance(cells, list) and isinstance(cells[0], str | Path) else None
 
 
-def groups_of(columns: Mapping[str, Values], roles: Roles, rows: Sequence[int]) -> NDArray[np.str_] | None:
-    """The group of each of `rows`, where the user wants groups kept whole."""
+def groups_of(
+    columns: Mapping[str, Values], roles: Roles, rows: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """The group of each of `rows` as a number in the order of their names, where groups are kept whole."""
     if "group" not in roles:
         return None
-    given = as_list(columns[roles.one("group")])
-    return np.array([str(given[row]) for row in rows])
+    given = as_words(columns[roles.one("group")])
+    place = np.argsort(np.argsort(np.array(given.words, dtype=object)))
+    return place[given.codes[rows]]
 
 
-def numbered(groups: Mapping[str, NDArray[np.str_] | None]) -> dict[str, NDArray[np.int64]] | None:
-    """Groups as numbers, in the shape that `plan_splits` takes."""
+def numbered(groups: Mapping[str, NDArray[np.int64] | None]) -> dict[str, NDArray[np.int64]] | None:
+    """Groups of each part numbered without gaps, in the shape that `plan_splits` takes."""
     found = {split: given for split, given in groups.items() if given is not None}
     return {split: np.unique(given, return_inverse=True)[1] for split, given in found.items()} or None
 

@@ -98,6 +98,10 @@ def _padded(
     gaps = sum(not np.isfinite(piece).all() for row, piece in enumerate(pieces) if row not in faults)
     if gaps:
         told.append(f"{gaps:,} series have gaps, which were filled on the line between their neighbours")
+    still = [row for row, piece in enumerate(pieces) if row not in faults and _is_still(piece)]
+    if still:
+        first = names[still[0]] if names else f"row {still[0] + 1}"
+        told.append(f"{len(still):,} series never change, such as {first}")
     lengths = [len(piece) for piece in pieces]
     if len(set(lengths)) > 1:
         told.append(
@@ -120,6 +124,10 @@ def _grouped(columns: Mapping[str, Values], roles: Roles) -> tuple[list[str], li
         sorted(chosen, key=times.__getitem__) if times is not None else chosen for chosen in found.values()
     ]
     return list(found), rows
+
+
+def _is_still(piece: NDArray[np.float64]) -> bool:
+    return bool((np.nanmin(piece, axis=0) == np.nanmax(piece, axis=0)).all())
 
 
 def _end(known: NDArray[np.bool_]) -> int:

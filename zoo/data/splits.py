@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from zoo.data.frames import Frames
+from zoo.data.memory import fetch_rows
 from zoo.errors import DataError
 
 Batch = dict[str, Tensor]
@@ -29,6 +30,23 @@ class Split(Protocol):
 
     def to(self, device: torch.device) -> Self:
         """The same samples, kept on `device`."""
+        ...
+
+
+class FetchedSplit(Split, Protocol):
+    """Samples that are not all on the device, so that it pays to fetch a batch ahead of its turn."""
+
+    @property
+    def resident(self) -> bool:
+        """Whether they are on the device after all, so that a batch is there at once."""
+        ...
+
+    def fetch(self, rows: Tensor) -> Any:
+        """What makes up the samples `rows`, on its way to the device."""
+        ...
+
+    def finish(self, raw: Any, rows: Tensor) -> Batch:
+        """The batch of the samples that were fetched."""
         ...
 
 
@@ -73,22 +91,17 @@ class PixelSplit:
 
     def take(self, rows: Tensor) -> Batch:
         """`images` as float32 `[B, C, H, W]`, and the rows of every other column."""
-        raw = self.fetch(rows)
-        return self.finish(raw, rows, torch.empty(raw.shape, device=raw.device))
+        return self.finish(self.fetch(rows), rows)
 
     def fetch(self, rows: Tensor) -> Tensor:
         """The bytes of the samples, uint8 `[B, C, H, W]`; from a CPU to a GPU they may still be under way."""
         pixels, device = self.frames.pixels, self.mean.device
         chosen = self.frames.rows[rows.to(pixels.device)]
-        if pixels.device == device:
-            return pixels.index_select(0, chosen)
-        raw = torch.empty(
-            (len(chosen), *pixels.shape[1:]), dtype=torch.uint8, pin_memory=device.type == "cuda"
-        )
-        return torch.index_select(pixels, 0, chosen, out=raw).to(device, non_blocking=True)
+        return fetch_rows(pixels, chosen, device)
 
-    def finish(self, raw: Tensor, rows: Tensor, out: Tensor) -> Batch:
-        """The batch of the samples that were fetched, its images in `out`."""
+    def finish(self, raw: Tensor, rows: Tensor, out: Tensor | None = None) -> Batch:
+        """The batch of the samples that were fetched, its images in `out` where that is given."""
+        out = torch.empty(raw.shape, device=raw.device) if out is None else out
         size = max(1, CACHED // max(1, raw[0].numel())) if out.device.type == "cpu" else len(raw)
         for part, place in zip(torch.split(raw, size), torch.split(out, size), strict=True):
             place.copy_(part).div_(255.0).sub_(self.mean).div_(self.std)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.dataset import SPLITS
+from zoo.data.dataset import SPLITS, Columns
 from zoo.data.samples._draws import generator, permutation
 from zoo.errors import DataError
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
+ALL = "all"  # the split of all samples, where they are in none
 FOLDS = 7  # of which one validates and one tests, where groups stay together
 Rows = NDArray[np.int64]
 
@@ -25,6 +26,11 @@ class Plan:
     parts: Mapping[str, tuple[str, Rows]]
     told: str
 
+    def fill(self, take: Callable[[str, Rows], Columns]) -> dict[str, Columns]:
+        """The columns of each split, as `take` has them; splits that are one and the same share them."""
+        taken = {id(rows): take(part, rows) for part, rows in self.parts.values()}
+        return {split: taken[id(rows)] for split, (_, rows) in self.parts.items()}
+
 
 def plan_splits(
     labels: Mapping[str, NDArray[np.int64]],
@@ -32,12 +38,19 @@ def plan_splits(
     *,
     seed: int = 0,
     where: str = "the data",
+    judge: str | None = None,
 ) -> Plan:
     """Splits from the parts of a source: those given stay, those missing are drawn from the training part.
 
     `labels` holds the class of each row by part, where the only part `""` is the whole; `groups`, in the same
-    shape, numbers rows that must not be parted. Raises `DataError` where there are too few.
+    shape, numbers rows that must not be parted. Where there is nothing to train on but a split to `judge` on,
+    that is every split. Raises `DataError` where there are too few.
     """
+    alone = _alone(labels, judge, where)
+    if alone is not None:
+        rows = np.arange(len(labels[alone]))
+        told = f"{judge} alone, as given, by which the trivial predictor goes too"
+        return Plan({str(split): (alone, rows) for split in (judge, *SPLITS)}, told)
     given = [split for split in SPLITS if split in labels]
     origin = "" if "" in labels else "train"
     if origin not in labels:
@@ -66,6 +79,15 @@ def plan_splits(
     manner = "stratified by class" if groups is None else "whole groups"
     source = "" if not given else f"; {' and '.join(given)} as given, the rest out of train"
     return Plan({split: parts[split] for split in SPLITS}, f"{shown}, {manner}, seed {seed}{source}")
+
+
+def _alone(labels: Mapping[str, Rows], judge: str | None, where: str) -> str | None:
+    """The part that is all there is to judge on; None where there is one to train on, or nobody judges."""
+    if judge is None or "train" in labels or ("" in labels and judge != ALL):
+        return None
+    if judge not in labels and "" not in labels:
+        raise DataError(f"{where} has no split {judge!r}; it has: {', '.join(labels)}; say which: --split")
+    return judge if judge in labels else ""
 
 
 def stratified(labels: np.ndarray, shares: dict[str, float], seed: int = 0) -> dict[str, np.ndarray]:

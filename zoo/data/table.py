@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from zoo.data.stored import Pages
 from zoo.errors import DataError
 
 Values: TypeAlias = pa.ChunkedArray | NDArray[Any] | Sequence[Any]
@@ -32,7 +33,8 @@ class Table:
     """Named columns of values by split; the only split is `""` where a source has none.
 
     `roles` holds what the source itself says of its columns (`{"image": ("path",)}`), `names` the class names
-    of a column of numbers, `folder` where files named in it are, `told` what was guessed so far.
+    of a column of numbers, `folder` where files named in it are, `told` what was guessed so far, `pages` the
+    file that its columns are mapped from.
     """
 
     uri: str
@@ -43,6 +45,7 @@ class Table:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folder: Path | None = None
     told: tuple[str, ...] = ()
+    pages: Pages | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -62,10 +65,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Texts(Sequence[str]):
-    """Texts of an Arrow column, which may be a memory-mapped file; `rows` says which of them, in order."""
+    """Texts of an Arrow column, which may be a mapped file; `rows` says which of them, in order."""
 
     values: pa.ChunkedArray
     rows: NDArray[np.int64]
+    pages: Pages | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -77,7 +81,7 @@ class Texts(Sequence[str]):
     def __getitem__(self, index: Any) -> Any:
         """One text, or the texts of several rows."""
         if isinstance(index, slice | np.ndarray):
-            return Texts(self.values, self.rows[index])
+            return replace(self, rows=self.rows[index])
         return self.values[int(self.rows[index])].as_py()
 
     @property
@@ -86,13 +90,32 @@ class Texts(Sequence[str]):
         found: NDArray[np.int64] = pc.binary_length(self.values).to_numpy()[self.rows].astype(np.int64)
         return found
 
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """Which texts hold more than white space."""
+        found, step = [np.empty(0, dtype=bool)], self._step()
+        for start in range(0, len(self.values), step):
+            length = pc.utf8_length(pc.utf8_trim_whitespace(self.values.slice(start, step)))
+            found.append(np.asarray(pc.fill_null(pc.greater(length, 0), False).to_numpy(), dtype=bool))
+            self._release()
+        return np.concatenate(found)[self.rows]
+
     def __iter__(self) -> Iterator[str]:
-        step = _step(self.values)
-        for start in range(0, len(self.rows), step):
-            rows = self.rows[start : start + step]
-            first, last = int(rows.min()), int(rows.max())
-            near = self.values.slice(first, last - first + 1)  # taking copies all that it takes from
-            yield from near.take(pa.array(rows - first)).to_pylist()
+        places = self.rows // self._step()
+        for rows in np.split(self.rows, np.flatnonzero(np.diff(places)) + 1):  # each of them close together
+            if len(rows):
+                first, last = int(rows.min()), int(rows.max())
+                near = self.values.slice(first, last - first + 1)  # taking copies all that it takes from
+                yield from near.take(pa.array(rows - first)).to_pylist()
+                self._release()
+
+    def _step(self) -> int:
+        """How many texts may be copied at once without it being told from the memory that they take."""
+        return max(1, min(BLOCK, BLOCK_BYTES * len(self.values) // (int(self.values.nbytes) + 1)))
+
+    def _release(self) -> None:
+        if self.pages is not None:
+            self.pages.release()
 
 
 def as_list(values: Values) -> list[Any]:
@@ -119,22 +142,16 @@ def as_texts(values: Values, column: str) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array([None if item is None else str(item) for item in items], pa.string())])
 
 
-def is_filled(texts: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Which texts hold more than white space."""
-    filled, step = [np.empty(0, dtype=bool)], _step(texts)
-    for start in range(0, len(texts), step):
-        length = pc.utf8_length(pc.utf8_trim_whitespace(texts.slice(start, step)))
-        filled.append(np.asarray(pc.fill_null(pc.greater(length, 0), False).to_numpy(), dtype=bool))
-    return np.concatenate(filled)
+@dataclass(frozen=True)
+class Coded:
+    """Different words, and for each row the place of its own among them, -1 where it has none."""
+
+    words: tuple[str, ...]
+    codes: NDArray[np.int64]
 
 
-def _step(texts: pa.ChunkedArray) -> int:
-    """How many texts may be copied at once without it being told from the memory that they take."""
-    return max(1, min(BLOCK, BLOCK_BYTES * len(texts) // (int(texts.nbytes) + 1)))
-
-
-def as_labels(values: Values, column: str, names: Sequence[str] = ()) -> list[str | None]:
-    """Class names, numbers as whole ones; None where there is none: null, NaN, blank, -1 of `names`."""
+def as_labels(values: Values, column: str, names: Sequence[str] = ()) -> Coded:
+    """Class names, numbers as whole ones; none where there is none: null, NaN, blank, -1 of `names`."""
     array = np.asarray(values) if isinstance(values, np.ndarray) else None
     if array is not None and array.ndim > 1:
         if array.size != len(array):
@@ -143,7 +160,31 @@ def as_labels(values: Values, column: str, names: Sequence[str] = ()) -> list[st
                 "give the number of the class instead of a vector"
             )
         values = array.reshape(len(array))
-    return [_label(value, names, column) for value in as_list(values)]
+    return as_words(values, lambda value: _label(value, names, column))
+
+
+def as_words(values: Values, word: Callable[[Any], str | None] = str) -> Coded:
+    """The word for each value, of which few are different."""
+    if isinstance(values, pa.ChunkedArray) and not pa.types.is_nested(values.type):
+        distinct, places = _distinct(values)
+        found = as_words(distinct, word)
+        return Coded(found.words, found.codes[places])
+    numbers: dict[str | None, int] = {None: -1}
+    items = as_list(values) if isinstance(values, pa.ChunkedArray | np.ndarray) else values
+    given = (numbers.setdefault(word(item), len(numbers) - 1) for item in items)
+    codes = np.fromiter(given, dtype=np.int64, count=len(items))
+    return Coded(tuple(known for known in numbers if known is not None), codes)
+
+
+def _distinct(values: pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int64]]:
+    """Every value once, a missing one as None at the end, and the place of each row's among them."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    encoded = values.dictionary_encode().unify_dictionaries()
+    distinct: list[Any] = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+    places = [chunk.indices.fill_null(len(distinct)).to_numpy() for chunk in encoded.chunks]
+    distinct += [None] if values.null_count else []
+    return distinct, np.concatenate([np.empty(0, dtype=np.int64), *places])
 
 
 def _label(value: Any, names: Sequence[str], column: str) -> str | None:

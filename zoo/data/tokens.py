@@ -79,6 +79,11 @@ def pack_texts(texts: Sequence[str], tokenizer: Tokenizer, layout: Layout) -> Pa
     return Packed(np.concatenate(pieces), starts, left_out)
 
 
+def count_cut(texts: Sequence[str], tokenizer: Tokenizer, layout: Layout) -> Cut:
+    """What there is no room for, where the tokens themselves are not wanted."""
+    return _pack(texts, tokenizer, layout, lambda _: None)[1]
+
+
 def size_of(texts: Sequence[str]) -> int:
     """The bytes of all texts, or their characters where that is quicker to tell."""
     sizes = getattr(texts, "sizes", None)

@@ -66,6 +66,13 @@ class Task(Protocol):
         """The scalar that training lowers: a mean over the batch."""
         ...
 
+    def weight(self, batch: Batch, recipe: Recipe) -> Tensor:
+        """What `loss` is a mean over, as a scalar: samples, tokens, or what they count.
+
+        The losses of a batch's pieces, weighed by this, make the loss of the batch.
+        """
+        ...
+
     def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
         """For each metric a value and a weight per sample; the metric is the weighted mean.
 
@@ -101,10 +108,12 @@ class Task(Protocol):
 def prepare(task: Task, dataset: Dataset, preprocess: Preprocess) -> Prepared:
     """Every split of a data set as tensors; raises `DataError` where one is too small to be used."""
     problem = task.problem(dataset, preprocess)
-    splits = {
-        name: task.encode(columns, preprocess, problem, training=name == "train")
-        for name, columns in dataset.splits.items()
-    }
+    splits: dict[str, Split] = {}
+    encoded: dict[int, Split] = {}  # of columns that several splits share
+    for name, columns in dataset.splits.items():
+        if id(columns) not in encoded:
+            encoded[id(columns)] = task.encode(columns, preprocess, problem, training=name == "train")
+        splits[name] = encoded[id(columns)]
     for name, split in splits.items():
         if len(split) == 0:
             raise DataError(f"data {dataset.name!r}: its {name} split is too small for a single sample")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo.data.alike import hashes
 from zoo.data.dataset import Columns, Dataset
 from zoo.data.splits import Batch, batched
 from zoo.specs import ModelSpec, Preprocess, Problem, Recipe, TextPreprocess
@@ -67,6 +68,10 @@ class Seq2Seq:
             label_smoothing=recipe.label_smoothing,
         )
 
+    def weight(self, batch: Batch, recipe: Recipe) -> Tensor:
+        """The tokens to be written."""
+        return (batch["target"][:, 1:] != PADDING).sum().float()
+
     def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
         """`exact_match` and `token_accuracy`.
 
@@ -88,10 +93,12 @@ class Seq2Seq:
 
     def baseline(self, prepared: Prepared, split: str) -> Baseline:
         """Always the most frequent target of the training split."""
-        columns = prepared.dataset.splits
-        answer = Counter(columns["train"]["target"]).most_common(1)[0][0]
-        hits = [target == answer for target in columns[split]["target"]]
-        return Baseline(name="most frequent target", metrics={"exact_match": sum(hits) / len(hits)})
+        train, judged = (hashes(prepared.dataset.splits[name]["target"]) for name in ("train", split))
+        targets, first, counts = np.unique(train, return_index=True, return_counts=True)
+        answer = targets[np.lexsort((first, -counts))[0]]
+        return Baseline(
+            name="most frequent target", metrics={"exact_match": float((judged == answer).mean())}
+        )
 
     def read(self, items: Sequence[str], preprocess: Preprocess, batch_size: int) -> Iterator[Batch]:
         """Source texts."""

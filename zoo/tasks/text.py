@@ -13,12 +13,12 @@ from torch import Tensor
 
 from zoo.data.dataset import Columns, Dataset
 from zoo.data.language import LONGEST
-from zoo.data.memory import has_room, mapped_tensor
+from zoo.data.memory import fetch_rows, has_room, mapped_tensor
 from zoo.data.splits import Batch, Split, WindowSplit
-from zoo.data.tokens import Cut, Layout, Packed, pack_texts, size_of, some_of
+from zoo.data.tokens import Cut, Layout, Packed, count_cut, pack_texts, size_of, some_of
 from zoo.errors import DataError
 from zoo.specs import Preprocess, Recipe, TextPreprocess, TokenInput, TokenOutput
-from zoo.tokenizers import Tokenizer, open_tokenizer, train_tokenizer
+from zoo.tokenizers import PADDING, Tokenizer, open_tokenizer, train_tokenizer
 
 CPU = torch.device("cpu")
 FREE_SHARE = 0.5  # of a GPU's free memory that tokens may take; more of them stay with the CPU
@@ -26,21 +26,36 @@ FREE_SHARE = 0.5  # of a GPU's free memory that tokens may take; more of them st
 
 @dataclass(frozen=True)
 class PaddedTexts:
-    """Texts as one run of tokens, `starts[n]` to `starts[n + 1]` each; padded to `length` when taken."""
+    """Texts as one run of tokens, `starts[n]` to `starts[n + 1]` each; padded to `length` when taken.
+
+    They stay in the CPU's memory, or in their file, where they would not fit on the device.
+    """
 
     tokens: Tensor  # [T] int16 or int32
     starts: Tensor  # [N + 1]
     length: int
 
     def take(self, rows: Tensor) -> Tensor:
-        """int64 `[B, length]`, padded on the right."""
+        """The samples `rows` (int64 `[B]`) as int64 `[B, length]`, padded on the right."""
+        return self.fetch(rows, self.tokens.device).long()
+
+    def fetch(self, rows: Tensor, device: torch.device) -> Tensor:
+        """The same on `device`, in as few bytes as the tokens are kept in."""
         rows = rows.to(self.starts.device)
         steps = torch.arange(self.length, device=rows.device)
         places = self.starts[rows, None] + steps  # [B, length]
-        inside = places < self.starts[rows + 1, None]
+        outside = places >= self.starts[rows + 1, None]
         if not len(self.tokens):
-            return torch.zeros_like(places)
-        return self.tokens[places.clamp(max=len(self.tokens) - 1)].long() * inside
+            return torch.zeros(places.shape, dtype=self.tokens.dtype, device=device)
+        chosen = places.clamp_(max=len(self.tokens) - 1).flatten()
+        found = fetch_rows(self.tokens, chosen, device).view(places.shape)
+        return found.masked_fill_(outside.to(device, non_blocking=True), PADDING)
+
+    def to(self, device: torch.device) -> PaddedTexts:
+        """The same texts for `device`."""
+        if not has_room(device, self.tokens.nbytes + self.starts.nbytes, share=FREE_SHARE):
+            return self
+        return replace(self, tokens=self.tokens.to(device), starts=self.starts.to(device))
 
 
 @dataclass(frozen=True)
@@ -50,23 +65,36 @@ class TextSplit:
     texts: Mapping[str, PaddedTexts]
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     cut: Mapping[str, tuple[int, Cut]] = field(default_factory=dict)
+    device: torch.device = CPU
 
     def __len__(self) -> int:
         return len(next(iter(self.texts.values())).starts) - 1
 
+    @property
+    def resident(self) -> bool:
+        """Whether all texts are where the model is, so that a batch is there at once."""
+        return all(texts.tokens.device == self.device for texts in self.texts.values())
+
     def take(self, rows: Tensor) -> Batch:
-        """The rows of every column."""
-        taken = {name: texts.take(rows) for name, texts in self.texts.items()}
-        return taken | {name: column[rows] for name, column in self.columns.items()}
+        """The rows of every column; tokens as int64 `[B, length]`."""
+        return self.finish(self.fetch(rows), rows)
+
+    def fetch(self, rows: Tensor) -> Batch:
+        """The tokens of the samples, as few bytes as they are kept in."""
+        return {name: texts.fetch(rows, self.device) for name, texts in self.texts.items()}
+
+    def finish(self, raw: Batch, rows: Tensor) -> Batch:
+        """The batch of the samples that were fetched."""
+        columns = {name: column[rows.to(column.device)] for name, column in self.columns.items()}
+        return {name: tokens.long() for name, tokens in raw.items()} | columns
 
     def to(self, device: torch.device) -> TextSplit:
-        """The same samples on `device`."""
-        texts = {
-            name: replace(texts, tokens=texts.tokens.to(device), starts=texts.starts.to(device))
-            for name, texts in self.texts.items()
-        }
+        """The same samples for `device`."""
         return replace(
-            self, texts=texts, columns={name: column.to(device) for name, column in self.columns.items()}
+            self,
+            texts={name: texts.to(device) for name, texts in self.texts.items()},
+            columns={name: column.to(device) for name, column in self.columns.items()},
+            device=device,
         )
 
 
@@ -86,12 +114,27 @@ class StreamSplit:
         """All tokens, `[T]`."""
         return self.windows.stream
 
+    @property
+    def resident(self) -> bool:
+        """Whether the stream is where the model is, so that a batch is there at once."""
+        return self.stream.device == self.device
+
     def __len__(self) -> int:
         return len(self.windows)
 
     def take(self, rows: Tensor) -> Batch:
         """`tokens` `[B, length + 1]`, and `bytes` `[B]` of all but the first of them."""
-        tokens = self.windows.take(rows)["tokens"].to(self.device)
+        return self.finish(self.fetch(rows), rows)
+
+    def fetch(self, rows: Tensor) -> Tensor:
+        """The windows' tokens, as few bytes as they are kept in."""
+        steps = torch.arange(sum(self.windows.parts.values()), device=self.stream.device)
+        places = rows.to(steps.device)[:, None] * self.windows.stride + steps  # [B, length + 1]
+        return fetch_rows(self.stream, places.flatten(), self.device).view(places.shape)
+
+    def finish(self, raw: Tensor, rows: Tensor) -> Batch:
+        """The batch of the windows that were fetched."""
+        tokens = raw.long()
         return {"tokens": tokens, "bytes": self.sizes[tokens[:, 1:]].sum(dim=1)}
 
     def to(self, device: torch.device) -> StreamSplit:
@@ -254,12 +297,22 @@ def truncation(splits: Mapping[str, Split]) -> dict[str, Any]:
     for split in splits.values():
         for name, (length, cut) in getattr(split, "cut", {}).items():
             totals[name] = length, totals.get(name, (length, Cut()))[1] + cut
+    return _truncated(totals)
+
+
+def _truncated(totals: Mapping[str, tuple[int, Cut]]) -> dict[str, Any]:
     told = {
         name: {"length": length, **msgspec.structs.asdict(cut)}
         for name, (length, cut) in totals.items()
         if cut.texts
     }
     return {"truncated": told} if told else {}
+
+
+def tell_cut(texts: Sequence[str], preprocess: TextPreprocess) -> list[str]:
+    """A line where some of the texts to predict from are longer than the model can see."""
+    cut = count_cut(texts, open_tokenizer(preprocess), Layout(room=preprocess.length))
+    return tell_truncation(_truncated({"text": (preprocess.length, cut)}))
 
 
 def tell_truncation(record: Mapping[str, Any], *, mend: str = "") -> list[str]:
