@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 PACKAGES := . plugins/cnn plugins/lstm plugins/transformer plugins/timm weights
 EDITABLE := $(foreach package,$(PACKAGES),-e $(package))
 READY := $(VENV)/ready
+RIVALS := .venv-rivals
 # Tests run side by side: several pools of threads on the same cores would only wait for one another.
 ALONE := OMP_NUM_THREADS=1
 
-.PHONY: setup demo test check lint bench weights clean
+.PHONY: setup demo test check lint bench rivals weights clean
 
 setup: $(READY)
 
@@ -36,8 +37,16 @@ lint: setup
 bench: setup
 	for name in startup plugins load text data; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
+# What benchmarks/train.py is measured against. It sees what is in .venv, so that all contestants have the same torch;
+# .venv sees nothing of it.
+rivals: setup
+	$(BIN)/python -m venv --clear --without-pip $(RIVALS)
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+		> $$(echo $(RIVALS)/lib/python*/site-packages)/beside.pth
+	$(BIN)/python -m pip --python $(RIVALS)/bin/python install --quiet --constraint constraints.txt --group rivals
+
 weights: setup
 	$(BIN)/python weights/build.py
 
 clean:
-	rm -rf $(VENV) runs dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(RIVALS) runs dist build .pytest_cache .mypy_cache .ruff_cache

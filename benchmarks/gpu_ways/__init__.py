@@ -1,0 +1,1 @@
+"""The ways of training that `benchmarks/gpu.py` compares, each run in a process of its own."""
