@@ -19,10 +19,13 @@ import zoo
 ABOVE = (  # the torch line, top first; a name stands for a module or for a whole package
     "errors",
     "units",
+    "limits",
     "paths",
     "locks",
     "settings",
     "specs",
+    "recipefile",
+    "recipetext",
     "hookspecs",
     "licenses",
     "manifests",
@@ -46,6 +49,12 @@ BELOW = (
     "data",
     "tasks",
     "runs",
+    "commands",
+    "advice",
+    "curves",
+    "outcome",
+    "modelcard",
+    "launching",
     "evaluation",
     "golden",
     "doctor",
@@ -59,13 +68,26 @@ BELOW = (
     "__main__",
 )
 ORDER = {name: place for place, name in enumerate(ABOVE + BELOW)}
-LIGHT = (*ABOVE, "runs", "api", "cli", "__main__")  # what may be imported without paying for torch
+LIGHT = (  # what may be imported without paying for torch
+    *ABOVE,
+    "runs",
+    "commands",
+    "advice",
+    "curves",
+    "outcome",
+    "modelcard",
+    "launching",
+    "api",
+    "cli",
+    "__main__",
+)
 HEAVY = {"torch", "torchvision", "torchmetrics", "timm", "datasets", "accelerate"}
 COMMANDS = (
     ["--help"],
     ["list"],
     ["list", "--json"],
     ["info", "cnn/lenet5"],
+    ["recipe", "show", "cnn/lenet5", "--data", "digits", "--full"],
     ["recommend", "--data", "digits"],
     ["recommend", "--task", "text-classification", "--samples", "5k", "--input", "128", "--classes", "4"],
     ["plugins"],

@@ -26,7 +26,7 @@ from zoo.data import load_dataset
 from zoo.registry import installed
 from zoo.specs import Recipe
 from zoo.tasks.base import prepare
-from zoo.training.trainer import rehearse
+from zoo.training.contract import rehearse
 
 HOOKS = """
 import zoo

@@ -22,7 +22,7 @@ from zoo.runs import Run
 
 REPOSITORY = "somebody/digits"
 TOKEN = "hf_for_tests"
-PUSHED = {"run.json", "model.safetensors", "metrics.jsonl", "config.json", "README.md"}
+PUSHED = {"run.json", "model.safetensors", "metrics.jsonl", "config.json", "README.md", "curves.png"}
 
 
 class _Takes(hub._Handler):

@@ -59,7 +59,7 @@ def test_a_new_plugins_model_is_there_with_its_recipe_and_its_facts(
     assert model.spec.tasks == (task,)
     assert model.spec.summary
     assert model.spec.paper.startswith("https://")
-    assert read_recipe(_package(project), model.spec.recipes["*"]) != zoo.Recipe()
+    assert read_recipe(_package(project), model.spec.recipes["*"]).settings
     assert trace_facts(registry, model) == model.spec.facts
     assert registry.datasets[project.data].problem.task == task
 

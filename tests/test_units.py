@@ -7,7 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from zoo.errors import SpecError
-from zoo.units import format_bytes, format_count, format_seconds, parse_bytes, parse_count, parse_seconds
+from zoo.units import (
+    format_bytes,
+    format_count,
+    format_metric,
+    format_seconds,
+    parse_bytes,
+    parse_count,
+    parse_seconds,
+)
 
 Parse = Callable[[str], float]
 Write = Callable[[float], str]
@@ -126,3 +134,8 @@ def test_what_is_written_can_be_read_again(parse: Parse, write: Write, error: fl
     for power in range(1, 40):
         value = round(1.9**power)
         assert parse(write(value)) == pytest.approx(value, rel=error)
+
+
+def test_a_metric_is_written_in_per_cent_where_it_is_a_fraction() -> None:
+    assert format_metric(0.98666, "fraction") == "98.7%"
+    assert format_metric(1.234567, "number") == "1.235"

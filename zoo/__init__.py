@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ZooError,
     )
     from zoo.hookspecs import hookimpl
+    from zoo.limits import Limits
     from zoo.manifests import read_datasets, read_devices, read_evidence, read_models, read_weights
     from zoo.publishing import add_weights, pack_weights
     from zoo.pushing import push_weights
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         TokenOutput,
         WeightsSpec,
     )
+    from zoo.training import Callback, Step
     from zoo.weights import LoadReport
 
 __version__ = "0.1.0"
@@ -63,6 +65,7 @@ _HOMES = {
     "zoo.errors": "DataError PluginError RunError SpecError TrainingError UnknownNameError WeightsError "
     "ZooError",
     "zoo.hookspecs": "hookimpl",
+    "zoo.limits": "Limits",
     "zoo.manifests": "read_datasets read_devices read_evidence read_models read_weights",
     "zoo.publishing": "add_weights pack_weights",
     "zoo.pushing": "push_weights",
@@ -73,12 +76,14 @@ _HOMES = {
     "zoo.specs": "Budget Classes DatasetSpec Device DeviceSpec Estimate Evidence Facts ImageInput "
     "ImagePreprocess ModelSpec Problem Recipe SeriesInput SeriesOutput SeriesPreprocess TaskSpec "
     "TextPreprocess TokenInput TokenOutput WeightsSpec",
+    "zoo.training": "Callback Step",
     "zoo.weights": "LoadReport",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Budget",
+    "Callback",
     "Classes",
     "DataError",
     "Dataset",
@@ -90,6 +95,7 @@ __all__ = [
     "Facts",
     "ImageInput",
     "ImagePreprocess",
+    "Limits",
     "LoadReport",
     "ModelSpec",
     "PluginError",
@@ -104,6 +110,7 @@ __all__ = [
     "SeriesOutput",
     "SeriesPreprocess",
     "SpecError",
+    "Step",
     "TaskSpec",
     "TextPreprocess",
     "TokenInput",

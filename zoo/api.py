@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.commands import reading_options
 from zoo.errors import RunError, SpecError, WeightsError, ZooError
+from zoo.limits import Limits
 from zoo.paths import is_file, is_folder
-from zoo.recipes import resolve_recipe
+from zoo.recipes import resolve_recipe, takes_largest_batch
 from zoo.registry import Model, Registry, installed
 from zoo.runs import RECORD, TOKENIZER, WEIGHTS, Run, free_folder, has_tokenizer
-from zoo.specs import Budget, Device, Problem, WeightsSpec, convert
+from zoo.specs import Budget, Device, Problem, TextPreprocess, WeightsSpec, convert
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +65,7 @@ def recommend(
         problem, source = problem_of(registry, data), data
     elif data is not None:
         problem, source = data.problem, data.source
-        given = _as_options(data)
+        given = reading_options(data.reading.options) if data.reading else []
     place = recommender.find_device(registry, device) if isinstance(device, str) else device
     return recommender.recommend(
         registry,
@@ -73,16 +75,6 @@ def recommend(
         data=(source or "DATA", *given),
         **options,
     )
-
-
-def _as_options(dataset: Dataset) -> list[str]:
-    """How the data was read, as options of `zoo train`."""
-    read = dataset.reading.options if dataset.reading else {}
-    columns = [f"{role}={name}" for role, names in read.get("columns", {}).items() for name in names]
-    given = ["--columns", ",".join(columns)] if columns else []
-    for name in ("task", "history", "horizon"):
-        given += [f"--{name}", str(read[name])] if name in read else []
-    return given
 
 
 def problem_of(registry: Registry, data: str) -> Problem:
@@ -118,6 +110,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
     weights: str | None = None,
     device: str = "auto",
+    shard: bool = False,
+    limits: Limits | None = None,
     callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> Run:
@@ -125,8 +119,10 @@ def train(
 
     `model` may carry a tag, whose weights the training starts from; `weights` names others: a tag, a
     run folder or a source URI. `recipe` is a TOML file to use in place of the plugin's own; `settings`
-    overrides single keys of it, `options` go to the model's builder. `output` is a folder that does not
-    exist yet, by default one under `runs/`. Raises `ZooError` before anything is written.
+    overrides single keys of it (`batch_size` may be "auto": the largest that fits), `options` go to the
+    model's builder. `output` is a folder that does not exist yet, by default one under `runs/`. `limits` say
+    how long the training may take and how often it is saved. Of several processes that torchrun started, each
+    calls this; `shard` splits the model over them. Raises `ZooError` before anything is written.
     """
     from zoo.data.load import load_dataset
     from zoo.tasks.text import check_kept
@@ -135,41 +131,70 @@ def train(
     registry = installed()
     entry, tagged = registry.model(model)
     dataset = load_dataset(data, registry=registry) if isinstance(data, str) else data
-    chosen = resolve_recipe(
-        entry, dataset.problem.task, file=Path(recipe) if recipe else None, overrides=settings
-    )
+    overrides, auto_batch = takes_largest_batch(settings)
     initial = _find_weights(entry, tagged, weights)
+    chosen = resolve_recipe(
+        entry,
+        dataset.problem.task,
+        samples=dataset.problem.samples,
+        finetune=initial is not None,
+        file=Path(recipe) if recipe else None,
+        overrides=overrides,
+    )
     start = None
     if initial is not None:
         check_kept(initial.preprocess, chosen, initial.name)
         start = Start(spec=initial, path=_fetch(initial))
-    folder = Path(output) if output else free_folder(RUNS, f"{entry.spec.name}-{dataset.name}")
     return train_model(
         registry,
         entry,
         dataset,
         chosen,
-        output=folder,
+        output=Path(output) if output else new_folder(entry, dataset),
         options=options,
         start=start,
         device=device,
+        shard=shard,
+        auto_batch=auto_batch,
+        limits=limits,
         callbacks=callbacks,
     )
+
+
+def new_folder(model: Model, data: Dataset) -> Path:
+    """Where a run is made unless another place is given: a folder under `runs/` that is not there yet."""
+    return free_folder(RUNS, f"{model.spec.name}-{data.name}")
 
 
 def resume(
     run: str | os.PathLike[str],
     *,
     data: str | Dataset | None = None,
+    settings: Mapping[str, Any] | None = None,
     device: str = "auto",
+    shard: bool | None = None,
+    limits: Limits | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Run:
-    """Goes on with an interrupted run, exactly where it stopped; `data` only where the data has moved."""
+    """Goes on with an interrupted run, exactly where it stopped; `data` only where the data has moved.
+
+    `settings` changes such of the recipe's as leave alone what was done, `lr` among them; `shard` and
+    `limits` as for `train`.
+    """
     from zoo.training.trainer import resume_run
 
     registry, opened = installed(), Run.open(run)
     dataset = _data_of(opened, data)
-    return resume_run(registry, opened, dataset, device=device, callbacks=callbacks)
+    return resume_run(
+        registry,
+        opened,
+        dataset,
+        settings=settings,
+        device=device,
+        shard=shard,
+        limits=limits,
+        callbacks=callbacks,
+    )
 
 
 def load(
@@ -237,8 +262,9 @@ def evaluate(
 ) -> Evaluation:
     """How good a model with weights is on a data set's split, beside a trivial predictor.
 
-    `model` is what `load` takes, or a module that it gave. Raises `DataError` for data of another task
-    or other classes, `WeightsError` for a model without weights.
+    `model` is what `load` takes, or a module that it gave. The data need have no other split; where it has
+    none, `split` may be "all". Raises `DataError` for data of another task or other classes, `WeightsError`
+    for a model without weights.
     """
     import torch
 
@@ -250,7 +276,7 @@ def evaluate(
     registry = installed()
     module = _loaded(model, device)
     card = module.zoo
-    dataset = load_dataset(data, registry=registry) if isinstance(data, str) else data
+    dataset = load_dataset(data, judge=split, registry=registry) if isinstance(data, str) else data
     dataset = match_labels(dataset, card.problem, card.labels, card.name)
     if split not in dataset.splits:
         raise ZooError(f"data {dataset.name!r} has no split {split!r}; it has: {', '.join(dataset.splits)}")
@@ -284,15 +310,19 @@ def predict(
     device: str = "cpu",
     batch_size: int = 64,
     report: Callable[[list[dict[str, Any]]], None] | None = None,
+    warn: Callable[[str], None] | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """One plain record for each item: image files, texts, or series as files or numbers, by the model's task.
 
     `model` is what `load` takes, or a module that it gave. `options` are the task's: `top` for
     classes, `length`, `temperature` and `seed` for a language model. `report` gets each batch's records
-    as soon as they are there. Raises `DataError` for an item that cannot be read.
+    as soon as they are there; `warn` gets a line where texts are longer than the model can see. Raises
+    `DataError` for an item that cannot be read.
     """
     import torch
+
+    from zoo.tasks.text import tell_cut
 
     registry = installed()
     module = _loaded(model, device)
@@ -300,6 +330,9 @@ def predict(
     task = registry.task_implementation(card.problem.task)
     texts = [items] if isinstance(items, str) else [os.fspath(item) for item in items]
     found: list[dict[str, Any]] = []
+    if warn and isinstance(card.preprocess, TextPreprocess) and card.problem.task != "language-modeling":
+        for line in tell_cut(texts, card.preprocess):
+            warn(line)
     with torch.inference_mode():
         for batch in task.read(texts, card.preprocess, batch_size):
             placed = {name: column.to(device) for name, column in batch.items()}

@@ -20,6 +20,24 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """As `locked`, but without waiting: gives whether nobody else held the lock."""
+    import filelock  # slow to import
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
 def is_free(path: Path) -> bool:
     """Whether no process holds the lock; one that cannot be asked for may be held."""
     import filelock  # slow to import

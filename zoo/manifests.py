@@ -18,13 +18,13 @@ import msgspec
 import zoo
 from zoo import settings
 from zoo.errors import SpecError
+from zoo.recipefile import RecipeFile, parse_recipe
 from zoo.specs import (
     DatasetSpec,
     DeviceSpec,
     Evidence,
     Facts,
     ModelSpec,
-    Recipe,
     Record,
     WeightsSpec,
     convert,
@@ -81,12 +81,12 @@ def read_evidence(package: str, file: str) -> list[Evidence]:
     return read_records(package, file, "evidence", Evidence)
 
 
-def read_recipe(package: str, file: str) -> Recipe:
-    """The recipe in a TOML or JSON file in `package`."""
+def read_recipe(package: str, file: str) -> RecipeFile:
+    """The recipe in a TOML or JSON file in `package`; raises `SpecError` with every fault."""
     content = _content(package, file)
     if content is None:
         raise SpecError(f"{package}/{file}", ["no such file in the package"])
-    return convert(_decode(content, f"{package}/{file}"), Recipe, where=f"{package}/{file}")
+    return parse_recipe(_decode(content, f"{package}/{file}"), f"{package}/{file}")
 
 
 def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:

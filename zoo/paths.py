@@ -44,3 +44,13 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Writes a file that is not there yet, likewise; raises `FileExistsError` where something is."""
+    path.open("xb").close()  # nobody else can take the name from here on
+    try:
+        write_whole(path, content)
+    except OSError:
+        path.unlink()
+        raise

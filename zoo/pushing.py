@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from zoo import settings
 from zoo.errors import WeightsError
-from zoo.runs import CARD, CONFIG, METRICS, RECORD, TOKENIZER, WEIGHTS, Run
+from zoo.runs import CARD, CONFIG, CURVES, METRICS, RECORD, TOKENIZER, WEIGHTS, Run
 from zoo.weights.hub import reason
 
-FILES = (RECORD, WEIGHTS, METRICS, TOKENIZER, CONFIG, CARD)  # all but what resuming needs
+FILES = (RECORD, WEIGHTS, METRICS, TOKENIZER, CONFIG, CARD, CURVES)  # all but what resuming needs
 
 
 def push_weights(run: Run, repository: str, *, private: bool = False, message: str | None = None) -> str:

@@ -85,6 +85,7 @@ def reproduce(
     receipt = convert(spec.receipt, Receipt, where=f"receipt of {spec.name}")
     dataset = _same_data(spec, receipt, data)
     settings = msgspec.to_builtins(msgspec.structs.asdict(receipt.recipe))  # those at their default too
+    settings["precision"] = receipt.precision
     run = api.train(
         entry.name,
         dataset,

@@ -5,7 +5,7 @@ metrics.jsonl      one line for each evaluation
 model.safetensors  the best weights so far, with their receipt in the header
 tokenizer.json     the vocabulary that texts are read with, where it was trained
 config.json        what Hugging Face tools look for
-README.md          a model card
+README.md          a model card, with curves.png
 last/              everything needed to go on exactly where it stopped
 """
 
@@ -23,10 +23,10 @@ import msgspec
 
 from zoo import paths
 from zoo.errors import RunError
-from zoo.specs import Preprocess, Problem, Recipe, Record, TaskSpec, TextPreprocess, to_builtins
+from zoo.specs import Precision, Preprocess, Problem, Recipe, Record, TextPreprocess, to_builtins
 
 RECORD, WEIGHTS, METRICS = "run.json", "model.safetensors", "metrics.jsonl"
-TOKENIZER, CONFIG, CARD = "tokenizer.json", "config.json", "README.md"
+TOKENIZER, CONFIG, CARD, CURVES = "tokenizer.json", "config.json", "README.md", "curves.png"
 
 
 class Receipt(Record, frozen=True, kw_only=True):
@@ -41,13 +41,19 @@ class Receipt(Record, frozen=True, kw_only=True):
     data: dict[str, Any] = {}
     weights: str = ""
     device: str = ""
-    precision: str = "fp32"
+    processes: int = 1
+    sharded: bool = False
+    precision: Precision = "fp32"
+    compiled: bool = False
     versions: dict[str, str] = {}
     best: dict[str, float] = {}
 
 
 class RunRecord(Receipt, frozen=True, kw_only=True):
-    """What `run.json` holds; `source` is the name or path of the data, `data` tells what was read there."""
+    """What `run.json` holds; `source` is the name or path of the data, `data` tells what was read there.
+
+    `predicted` is what `zoo.recommender.prospect` said before the first step.
+    """
 
     schema: int = 1
     source: str = ""
@@ -57,6 +63,7 @@ class RunRecord(Receipt, frozen=True, kw_only=True):
     peak_memory_bytes: int | None = None
     metrics: dict[str, float] = {}
     baseline: dict[str, Any] = {}
+    predicted: dict[str, Any] = {}
 
     def receipt(self) -> dict[str, Any]:
         """What the weights' header carries: enough to train and to use them again."""
@@ -110,7 +117,7 @@ class Run:
 
     def document(self) -> dict[str, Any]:
         """The record as `run.json` has it."""
-        return {"schema": self.record.schema, **to_builtins(_without_tokenizer(self.record))}
+        return {"schema": self.record.schema, **to_builtins(without_tokenizer(self.record))}
 
     def save(self, record: RunRecord) -> Run:
         """Writes the record in one go and returns the run with it."""
@@ -167,7 +174,8 @@ def _with_tokenizer(record: RunRecord, folder: Path) -> RunRecord:
     return record.replace(preprocess=preprocess.replace(definition=content.decode()))
 
 
-def _without_tokenizer(record: RunRecord) -> RunRecord:
+def without_tokenizer(record: RunRecord) -> RunRecord:
+    """The record without the definition of its tokenizer, which lies beside it."""
     preprocess = record.preprocess
     if isinstance(preprocess, TextPreprocess) and preprocess.definition:
         return record.replace(preprocess=preprocess.replace(definition=""))
@@ -217,61 +225,3 @@ def versions() -> dict[str, str]:
 
     names = ("torch-zoo", "torch", "timm", "accelerate", "numpy")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
-
-
-def write_card(run: Run, task: TaskSpec) -> None:
-    """Writes `README.md` and `config.json`, which make the folder a Hugging Face repository."""
-    record = run.record
-    config = {"library_name": "torch-zoo", "zoo": _without_tokenizer(record).receipt()}
-    write_whole(run.path / CONFIG, msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
-    write_whole(run.path / CARD, _card(record, task).encode())
-
-
-def _card(record: RunRecord, task: TaskSpec) -> str:
-    data = record.data.get("name", "")
-    baseline = record.baseline.get("metrics", {})
-    rows = "".join(
-        f"| {name} | {value:.4f} | {_cell(baseline.get(name))} |\n" for name, value in record.metrics.items()
-    )
-    changed = msgspec.toml.encode(to_builtins(record.recipe)).decode()
-    return f"""---
-library_name: torch-zoo
-pipeline_tag: {_PIPELINES.get(task.name, "other")}
-tags: [torch-zoo]
----
-
-# {record.model} trained on {data}
-
-{task.summary.capitalize()}: `{task.forward}`.
-
-| metric on the test split | this model | {record.baseline.get("name", "baseline")} |
-|---|---|---|
-{rows}
-Trained for {record.steps:,} steps in {record.seconds:,.0f} s on {record.device}, {record.precision}.
-
-```python
-import zoo
-
-model = zoo.load("PATH TO THIS FOLDER")
-```
-
-## Recipe
-
-Settings that differ from the defaults:
-
-```toml
-{changed}```
-"""
-
-
-_PIPELINES = {
-    "image-classification": "image-classification",
-    "text-classification": "text-classification",
-    "language-modeling": "text-generation",
-    "seq2seq": "text2text-generation",
-    "forecasting": "time-series-forecasting",
-}
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -119,11 +119,25 @@ def _check_fields(cls: Any, data: Mapping[str, Any]) -> tuple[list[str], dict[st
                 values[field.name] = msgspec.convert(data[name], field.type)
             except msgspec.ValidationError as error:
                 inside = _nested_faults(field.type, data[name])
-                told = f"{name} = {_short(data[name])}: {_lower(str(error))}"
+                told = f"{name} = {_short(data[name])}: {_lower(str(error))}{_meant(field.type, data[name])}"
                 faults += [f"{name}.{fault}" for fault in inside] or [told]
         elif field.required:
             faults.append(f"{name}: missing")
     return faults, values
+
+
+def field_faults(data: Mapping[str, Any], type: Any) -> list[str]:
+    """Every fault of single fields of a record of that type: unknown, missing, or not what they may be."""
+    return _check_fields(type, data)[0]
+
+
+def _meant(type: Any, value: Any) -> str:
+    """The word that another was meant for, or all that a field may be; empty where it takes none."""
+    words = [word for part in (type, *get_args(type)) for word in get_args(part) if isinstance(word, str)]
+    if not words or not isinstance(value, str):
+        return ""
+    close = closest(value, words)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(words)}"
 
 
 def _nested_faults(type: Any, value: Any) -> list[str]:
@@ -244,7 +258,8 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
     """One architecture: how it is built, trained and described.
 
     `builder` names a function `(problem, **options) -> nn.Module`, imported on use. `recipes`
-    maps a task, or `"*"`, to a recipe file in the plugin's package. `head` lists the prefixes of
+    maps a task, or `"*"` for all others, to a recipe file in the plugin's package, which may hold variants by
+    the number of samples and for fine-tuning (`zoo.recipefile`). `head` lists the prefixes of
     parameters that may be newly initialised when weights for other classes are loaded. `adapter` names a
     function `(tensors, module) -> reasons` that fits weights for inputs of another size: it changes the
     dict of tensors by name, and returns what it did to which.
@@ -364,7 +379,9 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
     zoom as a share), drawn anew for each image. `tokenizer` other than `bytes` is trained on the training
     split, to at most `vocab_size` tokens. `options` are passed to the model's builder.
     `eval_samples` limits how much of the validation split is looked at after each epoch. `optimizer`
-    is a name of timm's.
+    is a name of timm's. For the first `head_epochs` only the head that the model declares is trained.
+    `activation_checkpointing` computes each block twice and keeps less of it in memory. `compile` and
+    `channels_last` as "auto" are done where they are foreseen to save time.
     """
 
     epochs: Count = 10
@@ -393,9 +410,11 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
     ema_decay: Fraction = 0.0
+    head_epochs: NonNegative = 0.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    compile: bool = False
-    channels_last: bool = False
+    compile: bool | Literal["auto"] = "auto"
+    channels_last: bool | Literal["auto"] = "auto"
+    activation_checkpointing: bool = False
     image_size: Count | None = None
     length: Count | None = None
     tokenizer: Literal["bytes", "bpe", "wordpiece"] = "bytes"

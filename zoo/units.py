@@ -49,6 +49,11 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
 
 
+def format_metric(value: float, unit: str) -> str:
+    """A metric as it is read: a `fraction` in per cent, a `number` with four digits."""
+    return f"{100 * value:.1f}%" if unit == "fraction" else f"{value:.4g}"
+
+
 def _scaled(text: str, unit: str, scale: dict[str, int], expected: str) -> float:
     match = re.fullmatch(rf"\s*{_DIGITS}\s*{unit}\s*", text.lower())
     if match is None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "info": "models:info",
     "recommend": "recommend:recommend",
     "train": "train:train",
+    "recipe": "recipe:recipe",
     "evaluate": "evaluate:evaluate",
     "predict": "predict:predict",
     "data": "data:data",

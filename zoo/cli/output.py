@@ -75,8 +75,3 @@ def progress_console(ctx: click.Context) -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, quiet=bool(ctx.find_root().obj.get("quiet")))
-
-
-def score(value: float, unit: str) -> str:
-    """A metric as it is read: a fraction in per cent, a number with four digits."""
-    return f"{100 * value:.1f}%" if unit == "fraction" else f"{value:.4g}"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.output import device_option, json_option, print_json, progress_console, score
+from zoo.cli.output import device_option, json_option, print_json, progress_console
+from zoo.units import format_metric
 
 
 @click.command()
@@ -33,7 +34,7 @@ def reproduce(
     """
     from zoo.registry import installed
     from zoo.reproduction import reproduce as train_again
-    from zoo.training.callbacks import ProgressBar
+    from zoo.training.bar import ProgressBar
 
     bar = ProgressBar(progress_console(ctx))
     made = train_again(name, data=data, output=output, seed=seed, device=device, callbacks=[bar])
@@ -41,9 +42,9 @@ def reproduce(
         print_json({"schema": 1, **made.as_json()})
     else:
         unit = installed().task(made.run.record.problem.task).unit
-        low, high = score(made.low, unit), score(made.high, unit)
+        low, high = format_metric(made.low, unit), format_metric(made.high, unit)
         verdict = "reproduced" if made.holds else "NOT reproduced"
-        found, claimed = score(made.found, unit), score(made.claimed, unit)
+        found, claimed = format_metric(made.found, unit), format_metric(made.claimed, unit)
         click.echo(f"{made.weights}: {made.metric} {found} where {claimed} is claimed: {verdict}")
         click.echo(f"band  [{low}, {high}], for 95 of 100 trainings by {made.trainings} with different seeds")
         for package, (then, now) in made.changed.items():

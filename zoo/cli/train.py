@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from zoo.cli.data import data_options, read_data, tell_reading
-from zoo.cli.output import device_option, json_option, print_json, progress_console, score
-
-if TYPE_CHECKING:
-    from zoo.runs import Run
+from zoo.cli.ending import log_option, tell_outcome, warn
+from zoo.cli.output import device_option, json_option, progress_console
+from zoo.cli.running import launch_again, limits, running_options
 
 
 @click.command()
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 @click.option("--weights", help="Start from these: a tag, a run folder or a source URI.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with an interrupted run.")
 @data_options
+@running_options
+@log_option
 @device_option
 @json_option
 @click.pass_context
@@ -40,6 +41,12 @@ def train(
     options: tuple[str, ...],
     weights: str | None,
     resume: Path | None,
+    max_time: float | None,
+    checkpoint_every: float | None,
+    shard: bool,
+    processes: int | None,
+    restarts: int,
+    trackers: tuple[str, ...],
     device: str,
     as_json: bool,
     **reading: Any,
@@ -47,28 +54,54 @@ def train(
     """Train MODEL on DATA, with the recipe that its plugin brings."""
     if resume is None and (model is None or data is None):
         raise click.UsageError("say what to train: zoo train MODEL --data DATA, or zoo train --resume RUN")
-    if resume is not None and any((model, output, recipe, settings, options, weights, *reading.values())):
+    from zoo.launching import rank, started_anew
+
+    if started_anew(output):
+        resume, settings, options, reading = output, (), (), {}
+        model = output = recipe = weights = None
+    if resume is not None and any((model, output, recipe, options, weights, *reading.values())):
         raise click.UsageError("a run that is resumed keeps its model and settings; leave them out")
     from zoo import api
-    from zoo.recipes import parse_overrides, resolve_recipe
+    from zoo.recipes import parse_overrides, parse_settings, resolve_recipe, takes_largest_batch
     from zoo.registry import installed
     from zoo.runs import Run, check_free
 
+    overrides = parse_settings(settings)
     if resume is not None:  # what is wrong is told before torch is imported, which takes seconds
         Run.open(resume)
     else:
-        entry, _ = installed().model(str(model))
-        if output is not None:
+        entry, tagged = installed().model(str(model))
+        if output is not None and rank() == 0:
             check_free(output)
         dataset = read_data(str(data), **reading)
-        tell_reading(ctx, dataset)
-        overrides = parse_overrides(settings)
-        resolve_recipe(entry, dataset.problem.task, file=recipe, overrides=overrides)
-    from zoo.training.callbacks import ProgressBar
+        if rank() == 0:
+            tell_reading(ctx, dataset)
+        resolve_recipe(
+            entry,
+            dataset.problem.task,
+            samples=dataset.problem.samples,
+            finetune=bool(tagged or weights),
+            file=recipe,
+            overrides=takes_largest_batch(overrides)[0],
+        )
+        if output is None and processes is not None:
+            output = api.new_folder(entry, dataset)
+    callbacks: list[Any] = []
+    if trackers:  # that one cannot be had is told before a training starts
+        from zoo.training.trackers import make_trackers
 
-    bar = ProgressBar(progress_console(ctx))
+        callbacks += make_trackers(trackers, lambda line: warn(ctx, line))
+    if processes is not None:
+        launch_again(processes, restarts, output)
+        return
+    from zoo.training.bar import ProgressBar
+
+    callbacks.append(ProgressBar(progress_console(ctx)))
+    running: dict[str, Any] = {"device": device, "limits": limits(max_time, checkpoint_every)}
     if resume is not None:
-        run = api.resume(resume, data=data, device=device, callbacks=[bar])
+        run = api.resume(
+            resume, data=data, settings=overrides, shard=shard or None, callbacks=callbacks, **running
+        )
     else:
         run = api.train(
             str(model),
@@ -77,24 +110,11 @@ def train(
             recipe=recipe,
             settings=overrides,
             weights=weights,
-            device=device,
-            callbacks=[bar],
+            shard=shard,
+            callbacks=callbacks,
+            **running,
             **parse_overrides(options),
         )
-    if as_json:
-        print_json({"schema": 1, "run": str(run.path), **run.document()})
-    else:
-        _report(run)
-
-
-def _report(run: Run) -> None:
-    from zoo.registry import installed
-
-    record = run.record
-    task = installed().task(record.problem.task)
-    reached = score(record.metrics[task.metric], task.unit)
-    trivial = record.baseline["metrics"].get(task.metric)
-    beside = f"; {record.baseline['name']}: {score(trivial, task.unit)}" if trivial is not None else ""
-    click.echo(f"{record.model} on {record.data['name']}: test {task.metric} {reached}{beside}")
-    click.echo(f"trained {record.steps:,} steps in {record.seconds:.0f} s on {record.device}")
-    click.echo(f"run  {run.path}")
+    if rank() != 0:
+        return
+    tell_outcome(ctx, run, as_json=as_json)

@@ -239,7 +239,7 @@ class Plan:
             per_byte=byte,
             bandwidth=bandwidth,
             step_seconds=calibration.step_seconds if calibration else speed.step_seconds,
-            startup=speed.startup_seconds + (COMPILE_SECONDS if self.recipe.compile else 0.0),
+            startup=speed.startup_seconds + (COMPILE_SECONDS if self.recipe.compile is True else 0.0),
             at_once=self.device.count * PARALLEL if self.device.count > 1 else 1.0,
             sd=sd,
         )

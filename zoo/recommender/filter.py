@@ -8,7 +8,7 @@ import msgspec
 
 from zoo import licenses
 from zoo.errors import PluginError
-from zoo.recipes import plugin_recipe
+from zoo.recipes import recipe_path, resolve_recipe
 from zoo.recommender.answer import Rejection
 from zoo.recommender.calibration import Calibration
 from zoo.recommender.cost import Cost, Plan, available_memory, round3
@@ -66,7 +66,7 @@ class Filter:
         self._scores, self._calibration = scores, calibration
         self._local = LocalFiles() if offline else None
         self._licenses = {name.lower() for name in budget.licenses}
-        self._plans: dict[tuple[str, str | None], Plan | None] = {}
+        self._plans: dict[tuple[str, str | None, bool], Plan | None] = {}
 
     def sort(
         self, models: Iterable[Model], pretrained: bool | None
@@ -78,12 +78,12 @@ class Filter:
         candidates: list[Candidate] = []
         rejected: list[tuple[float, Rejection]] = []
         for model in models:
-            plan = self._plan(model)
-            if plan is None:
-                continue
-            costs: dict[Shape, _Costs] = {}
+            costs: dict[tuple[Shape, bool], _Costs] = {}
             limits: set[str] = set()
             for weights in _starts(model, self._problem, pretrained):
+                plan = self._plan(model, finetune=weights is not None)
+                if plan is None:
+                    continue
                 self.considered += 1
                 found = self._judge(model, weights, plan, costs)
                 if isinstance(found, Candidate):
@@ -101,7 +101,7 @@ class Filter:
         model: Model,
         weights: WeightsSpec | None,
         plan: Plan,
-        costs: dict[Shape, _Costs],
+        costs: dict[tuple[Shape, bool], _Costs],
     ) -> Candidate | Rejection:
         refused = self._refused_license(model, weights)
         if refused is not None:
@@ -111,9 +111,10 @@ class Filter:
         load, memory, seconds = None, None, None
         if model.spec.facts is not None:
             shape = shape_seen(model.spec, self._problem, plan.recipe, weights)
-            if shape not in costs:
-                costs[shape] = self._costs(model, shape, plan)
-            load, plan, memory, seconds = costs[shape]
+            key = (shape, weights is not None)
+            if key not in costs:
+                costs[key] = self._costs(model, shape, plan)
+            load, plan, memory, seconds = costs[key]
             exceeded = self._exceeded(load, memory, seconds)
             if exceeded is not None:
                 return Rejection(_name(model, weights), *exceeded)
@@ -158,16 +159,17 @@ class Filter:
         stated, allowed = refused[0]
         return Rejection(_name(model, weights), "license", stated or "none stated", allowed)
 
-    def _plan(self, model: Model) -> Plan | None:
-        """The plugin's recipe for the task on the device; None, with a note, where it is no good."""
-        path = model.spec.recipes.get(self._problem.task) or model.spec.recipes.get("*")
-        key = (model.plugin.name, path)
+    def _plan(self, model: Model, *, finetune: bool) -> Plan | None:
+        """The plugin's recipe for such a training on the device; None, with a note, where it is no good."""
+        problem = self._problem
+        key = (model.plugin.name, recipe_path(model, problem.task), finetune)
         if key not in self._plans:
             try:
-                recipe = plugin_recipe(model, self._problem.task)
+                recipe = resolve_recipe(model, problem.task, samples=problem.samples, finetune=finetune)
                 self._plans[key] = Plan(recipe, self._device, self._calibration)
             except PluginError as error:
-                self.notes.append(f"models with this recipe are left out: {error}")
+                note = f"models with this recipe are left out: {error}"
+                self.notes += [note] if note not in self.notes else []
                 self._plans[key] = None
         return self._plans[key]
 

@@ -180,7 +180,7 @@ def _choice(
         model=candidate.model.name,
         weights=candidate.weights.tag if candidate.weights else None,
         fits="yes" if candidate.fits else "unknown",
-        score=_score(scores, candidate),
+        score=expected_score(scores, candidate),
         memory_bytes=plan.estimate_memory(load) if load else None,
         seconds=plan.estimate_seconds(load) if load else None,
         recipe=recipe,
@@ -190,7 +190,8 @@ def _choice(
     )
 
 
-def _score(scores: ScoreModel, candidate: Candidate) -> Estimate | None:
+def expected_score(scores: ScoreModel, candidate: Candidate) -> Estimate | None:
+    """A candidate's score on the metric's own scale, as an 80% interval; None where nothing is known."""
     prediction = candidate.prediction
     if prediction is None:
         return None

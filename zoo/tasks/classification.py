@@ -93,6 +93,13 @@ class Classification:
             label_smoothing=recipe.label_smoothing,
         )
 
+    def weight(self, batch: Batch, recipe: Recipe) -> Tensor:
+        """The samples, each as much as its class counts."""
+        labels = batch["labels"]
+        if isinstance(recipe.class_weights, tuple) and not labels.is_floating_point():
+            return torch.tensor(recipe.class_weights, device=labels.device)[labels].sum()
+        return torch.tensor(float(len(labels)), device=labels.device)
+
     def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
         """`accuracy` and `cross_entropy` (in nats); answers, for `macro_f1` and `balanced_accuracy`."""
         labels, predicted = batch["labels"], output.argmax(dim=1)

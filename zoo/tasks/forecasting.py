@@ -68,6 +68,10 @@ class Forecasting:
         """Mean absolute error of `forecast[B, H, C]`, which is what MASE counts."""
         return F.l1_loss(output.float(), batch["future"])
 
+    def weight(self, batch: Batch, recipe: Recipe) -> Tensor:
+        """The values of the future."""
+        return torch.tensor(float(batch["future"].numel()), device=batch["future"].device)
+
     def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
         """`mase` (Hyndman 2006) and `mae`, both of the scaled values."""
         errors = (output.float() - batch["future"]).abs().mean(dim=(1, 2))

@@ -58,6 +58,11 @@ class LanguageModeling:
             output.flatten(0, 1).float(), targets.flatten(), label_smoothing=recipe.label_smoothing
         )
 
+    def weight(self, batch: Batch, recipe: Recipe) -> Tensor:
+        """The tokens to be foretold."""
+        tokens = batch["tokens"]
+        return torch.tensor(float(tokens[:, 1:].numel()), device=tokens.device)
+
     def scores(self, output: Tensor, batch: Batch, scale: float) -> Scores:
         """`bits_per_byte`: what the window costs over the bytes it stands for; `token_accuracy`.
 

@@ -14,7 +14,7 @@ from zoo.testing.check import ConformanceError
 from zoo.testing.kinds import TEXT_IN, TEXT_OUT
 from zoo.testing.subject import TOLERANCE, Subject, difference
 from zoo.tokenizers import PADDING
-from zoo.training.trainer import output_shape
+from zoo.training.contract import output_shape
 
 ROUNDING = 1e-5  # of the largest number of an output
 

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from importlib.resources import files
 
-from zoo.errors import ZooError, closest
-from zoo.recipes import plugin_recipe
-from zoo.registry import Plugin, Registry
+from zoo.errors import SpecError, ZooError, closest
+from zoo.recipes import misfits, plugin_recipe, recipe_path
+from zoo.registry import Model, Plugin, Registry
 from zoo.testing.check import ConformanceError
+from zoo.training.optimizers import optimizer_faults
 
 
 def check_manifest(registry: Registry, plugin: Plugin) -> None:
@@ -30,7 +31,7 @@ def _faults(registry: Registry, plugin: Plugin) -> Iterator[str]:
             if model.spec.adapter:
                 yield from _told(registry.resolve, plugin, model.spec.adapter)
             for task in model.spec.recipes:
-                yield from _told(plugin_recipe, model, task)
+                yield from _told(_check_recipe, model, task)
     for task_spec in registry.tasks_of(plugin):
         yield from _told(registry.task_implementation, task_spec.name)
     for dataset_spec in registry.datasets_of(plugin):
@@ -47,6 +48,17 @@ def _told(work, *arguments: object) -> Iterator[str]:  # type: ignore[no-untyped
         work(*arguments)
     except ZooError as error:
         yield getattr(error, "reason", str(error))
+
+
+def _check_recipe(model: Model, task: str) -> None:
+    """Whatever the file and its variants can come to, the model can be trained with."""
+    found = plugin_recipe(model, task)
+    faults = misfits(model, found)
+    faults += found.faults(
+        lambda settings: optimizer_faults(settings["optimizer"]) if "optimizer" in settings else ()
+    )
+    if faults:
+        raise SpecError(f"{model.plugin.module_name}/{recipe_path(model, task)}", faults)
 
 
 def _stray_facts(registry: Registry, plugin: Plugin) -> Iterator[str]:

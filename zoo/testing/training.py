@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data.dataset import Dataset
-from zoo.recipes import plugin_recipe, resolve_recipe
+from zoo.recipes import resolve_recipe
 from zoo.runs import Run
 from zoo.specs import Problem, Recipe
 from zoo.testing.check import ConformanceError
@@ -24,7 +24,7 @@ SAMPLES, STEPS, STOP = 4, 3, 1  # a step; in all; before the interruption
 def check_recipe(subject: Subject) -> None:
     """The recipe for each task is valid, and a step under it leads to finite metrics."""
     for problem in subject.small():
-        recipe = plugin_recipe(subject.model, problem.task)
+        recipe = resolve_recipe(subject.model, problem.task)
         dataset = subject.dataset(problem, recipe)
         with tempfile.TemporaryDirectory() as folder:
             run = _train(subject, dataset, Path(folder, "run"), steps=1)
@@ -37,7 +37,7 @@ def check_recipe(subject: Subject) -> None:
 def check_resume(subject: Subject) -> None:
     """A training that was interrupted and went on ends with the tensors of one that was not."""
     for problem in subject.small():
-        recipe = plugin_recipe(subject.model, problem.task)
+        recipe = resolve_recipe(subject.model, problem.task)
         dataset = subject.dataset(problem, recipe)
         with tempfile.TemporaryDirectory() as folder:
             whole = _train(subject, dataset, Path(folder, "whole"), steps=STEPS)
@@ -81,7 +81,7 @@ def _train(subject: Subject, dataset: Dataset, path: Path, *callbacks: Callback,
 
 
 def _shortened(subject: Subject, task: str, steps: int) -> Recipe:
-    recipe = plugin_recipe(subject.model, task)
+    recipe = resolve_recipe(subject.model, task)
     changes: dict[str, Any] = {
         "steps": steps,
         "batch_size": SAMPLES * recipe.accumulate,

@@ -1,13 +1,16 @@
 """What a run needs to go on exactly where it stopped: tensors as safetensors, the rest as JSON.
 
-`last/state.json` names the tensors' file. It is replaced in one go, after that file is whole, so
-that a process killed at any moment leaves either the old checkpoint or the new.
+`last/state.json` names the tensors' file, or the folder with a file of each process of a sharded model.
+It is replaced in one go, after those are whole, so that a process killed at any moment leaves either the
+old checkpoint or the new.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,75 +21,146 @@ from torch import Tensor, nn
 
 from zoo.errors import RunError
 from zoo.runs import write_whole
+from zoo.training.engine import Engine, is_part
 
 STATE = "state.json"
+OPTIMIZER = "optimizer"
 
 
-def save_weights(path: Path, module: nn.Module, receipt: dict[str, Any]) -> None:
-    """A module's state dict as one safetensors file, tied tensors once, the receipt in its header."""
-    metadata = {"format": "pt", "zoo": msgspec.json.encode(receipt).decode()}
-    write_whole(path, save(state_tensors(module), metadata))
+def save_weights(path: Path, module: nn.Module, receipt: dict[str, Any], *, write: bool = True) -> None:
+    """A module's state dict as one safetensors file, tied tensors once, the receipt in its header.
+
+    Every process of a sharded model must ask for it; one of them says `write`.
+    """
+    tensors = state_tensors(module)
+    if write:
+        metadata = {"format": "pt", "zoo": msgspec.json.encode(receipt).decode()}
+        write_whole(path, save(tensors, metadata))
+
+
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Puts what `save_weights` wrote into the module, sharded or not."""
+    _fill(module, load_file(path))
 
 
 def state_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The state dict as contiguous CPU tensors; of tied tensors the first name is kept."""
+    return {name: _whole(tensor) for name, tensor in _untied(module).items()}
+
+
+def _untied(module: nn.Module) -> dict[str, Tensor]:
     seen: set[int] = set()
     tensors: dict[str, Tensor] = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         if id(tensor) not in seen:
             seen.add(id(tensor))
-            tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
+            tensors[name] = tensor.detach()
     return tensors
 
 
+def _whole(tensor: Tensor) -> Tensor:
+    if is_part(tensor):
+        from zoo.training.shards import whole_tensor  # slow to import
+
+        tensor = whole_tensor(tensor)
+    return tensor.to("cpu", copy=True).contiguous()
+
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    if any(map(is_part, module.parameters())):
+        from zoo.training.shards import fill  # slow to import
+
+        fill(module, tensors)
+    else:
+        module.load_state_dict(tensors, strict=False)
+
+
 def save_checkpoint(
-    folder: Path, *, modules: dict[str, nn.Module], optimizer: Any, state: dict[str, Any]
+    folder: Path, *, modules: Mapping[str, nn.Module], optimizer: Any, state: dict[str, Any], engine: Engine
 ) -> None:
-    """Writes `last/`: the modules' and the optimizer's tensors, and `state` with its plain values."""
-    folder.mkdir(exist_ok=True)
-    tensors = {
-        f"{part}.{name}": tensor
-        for part, module in modules.items()
-        for name, tensor in state_tensors(module).items()
-    }
-    plain: dict[str, dict[str, Any]] = {}
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{name}"] = value.detach().cpu().contiguous()
-            else:
-                plain.setdefault(str(index), {})[name] = value
-    file = f"step-{state['step']:09d}.safetensors"
-    write_whole(folder / file, save(tensors))
-    document = {"file": file, "optimizer": plain, **state}
-    write_whole(folder / STATE, msgspec.json.format(msgspec.json.encode(document), indent=2))
-    for stale in folder.glob("step-*.safetensors"):
-        if stale.name != file:
-            stale.unlink(missing_ok=True)
+    """Writes `last/`: the modules' and the optimizer's tensors, and `state` with its plain values.
+
+    Every process must ask for it.
+    """
+    tensors, plain = _parts(modules, optimizer)
+    name = f"step-{state['step']:09d}" + ("" if engine.shard else ".safetensors")
+    if engine.main:
+        folder.mkdir(exist_ok=True)
+    if engine.shard:
+        from zoo.training.shards import write_shards  # slow to import
+
+        write_shards(folder / name, tensors, engine)
+    elif engine.main:
+        write_whole(folder / name, save({key: _whole(tensor) for key, tensor in tensors.items()}))
+    if engine.main:
+        document = {"file": name, "optimizer": plain, **state}
+        write_whole(folder / STATE, msgspec.json.format(msgspec.json.encode(document), indent=2))
+        for stale in folder.glob("step-*"):
+            if stale.name != name:
+                shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
 
 
-def load_checkpoint(folder: Path, *, modules: dict[str, nn.Module], optimizer: Any) -> dict[str, Any]:
-    """Puts `last/` back into the modules and the optimizer and returns the state that was saved."""
+def load_checkpoint(folder: Path, *, modules: Mapping[str, nn.Module], optimizer: Any) -> dict[str, Any]:
+    """Puts `last/` back into the modules and the optimizer and returns the state that was saved.
+
+    It may be that of another number of processes, sharded or not.
+    """
     try:
         state: dict[str, Any] = msgspec.json.decode((folder / STATE).read_bytes())
-        tensors = load_file(folder / state.pop("file"))
+        path = folder / state.pop("file")
+        tensors = load_file(path) if path.is_file() else _read_shards(path)
     except FileNotFoundError:
         raise RunError(f"{os.fspath(folder)!r} holds no checkpoint to go on from") from None
     for part, module in modules.items():
         prefix = f"{part}."
         own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-        module.load_state_dict(own, strict=False)
+        _fill(module, own)
     saved: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in state.pop("optimizer").items()
     }
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
-        if part == "optimizer":
+        if part == OPTIMIZER:
             index, _, key = rest.partition(".")
-            saved.setdefault(int(index), {})[key] = tensor
+            saved.setdefault(int(index), {})[key] = _placed(tensor, parameters[int(index)])
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": saved, "param_groups": groups})
     return state
+
+
+def _parts(
+    modules: Mapping[str, nn.Module], optimizer: Any
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    """Every tensor by its part's name, and what an optimizer keeps besides tensors."""
+    tensors = {
+        f"{part}.{name}": tensor
+        for part, module in modules.items()
+        for name, tensor in _untied(module).items()
+    }
+    plain: dict[str, dict[str, Any]] = {}
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{OPTIMIZER}.{index}.{name}"] = value.detach()
+            else:
+                plain.setdefault(str(index), {})[name] = value
+    return tensors, plain
+
+
+def _read_shards(folder: Path) -> dict[str, Tensor]:
+    from zoo.training.shards import read_shards  # slow to import
+
+    return read_shards(folder)
+
+
+def _placed(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """A piece of an optimizer's state in parts where its parameter is."""
+    if not is_part(parameter):
+        return tensor
+    from zoo.training.shards import part_like  # slow to import
+
+    return part_like(tensor, parameter)
 
 
 def memory_peak(before: int) -> int | None:

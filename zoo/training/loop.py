@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from accelerate import Accelerator
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 
 from zoo.data.batches import batches
-from zoo.data.splits import Split, balanced_rows, epoch_rows
+from zoo.data.splits import Batch, Split, balanced_rows, epoch_rows
+from zoo.errors import TrainingError
 from zoo.specs import Problem, Recipe
 from zoo.tasks.base import Task
+from zoo.training.engine import Engine
+from zoo.training.freezing import HeadFirst
 
 
 class Optimizer(Protocol):
@@ -49,13 +53,44 @@ class Average(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step: its number counts from 1; `loss` is a scalar still on the device."""
+    """One optimizer step: its number counts from 1; `loss` is a scalar still on the device.
+
+    `samples` counts those of all processes; `waited` is for how many seconds the batch was not there yet.
+    """
 
     number: int
     epoch: int
     loss: Tensor
     samples: int
     lr: float
+    waited: float = 0.0
+
+
+@dataclass
+class Pieces:
+    """In how many pieces a process computes its part of a batch; that changes the memory it takes alone.
+
+    `halve` makes them half as large, when memory ran out.
+    """
+
+    count: int
+
+    def halve(self, error: RuntimeError, samples: int, engine: Engine) -> None:
+        """Raises `error` where it is another, and `TrainingError` where a piece cannot become smaller."""
+        if not should_reduce_batch_size(error):
+            raise error
+        if engine.world > 1:  # the other processes wait for this one's gradients
+            raise TrainingError(
+                f"process {engine.rank} is out of memory; go on with smaller pieces: --resume, with "
+                f"-o accumulate={2 * self.count}"
+            ) from error
+        if self.count >= samples:
+            raise TrainingError(
+                "out of memory with a single sample; take a smaller model or input, or "
+                "-o activation_checkpointing=true"
+            ) from error
+        self.count = min(samples, 2 * self.count)
+        clear_device_cache(garbage_collection=True)
 
 
 def train_steps(
@@ -65,9 +100,11 @@ def train_steps(
     recipe: Recipe,
     *,
     problem: Problem,
-    accelerator: Accelerator,
+    engine: Engine,
     optimizer: Optimizer,
     scheduler: Scheduler,
+    pieces: Pieces,
+    head_first: HeadFirst,
     average: Average | None = None,
     start: int = 0,
 ) -> Iterator[Step]:
@@ -75,43 +112,75 @@ def train_steps(
 
     The order of the samples and all randomness of a step follow from the recipe's seed and the
     step's number alone, so that a run that goes on from a checkpoint equals one never interrupted.
+    A step lowers the mean over the whole batch, in however many pieces and processes it is computed.
     """
-    ready = batches(split, _rows(split, recipe, start), accelerator.device)
-    for done, taken in enumerate(ready, start=start):
+    ready = _timed(batches(split, _rows(split, recipe, engine, start), engine.device))
+    for done, (taken, waited) in enumerate(ready, start=start):
         count = len(next(iter(taken.values())))
-        torch.manual_seed(recipe.seed * 1_000_003 + done)
-        model.train()
-        batch = task.augment(taken, recipe, problem)
         scheduler.step_update(done)
-        loss = torch.zeros((), device=accelerator.device)
-        parts = torch.arange(count, device=accelerator.device).chunk(recipe.accumulate)
-        for number, part in enumerate(parts, start=1):
-            whole = len(parts) == 1
-            piece = batch if whole else {name: column[part] for name, column in batch.items()}
-            waiting = accelerator.no_sync(model) if number < len(parts) else contextlib.nullcontext()
-            with waiting:
-                share = task.loss(model(*task.inputs(piece)), piece, recipe) * (len(part) / count)
-                accelerator.backward(share)
-            loss += share.detach()
+        seed = recipe.seed * 1_000_003 + done + (engine.rank << 40)
+        torch.manual_seed(seed)
+        head_first.enter(done)
+        batch = task.augment(taken, recipe, problem)
+        while True:
+            try:
+                loss = _accumulate(model, batch, task, recipe, engine, pieces.count)
+                break
+            except RuntimeError as error:
+                pieces.halve(error, count, engine)
+                optimizer.zero_grad()
+                torch.manual_seed(seed)
         if recipe.grad_clip:
-            accelerator.clip_grad_norm_(model.parameters(), recipe.grad_clip)
+            engine.accelerator.clip_grad_norm_(model.parameters(), recipe.grad_clip)
         optimizer.step()
         optimizer.zero_grad()
         if average is not None:
-            average.update(accelerator.unwrap_model(model), done)
+            average.update(engine.accelerator.unwrap_model(model), done)
         epoch = done // recipe.steps_per_epoch(len(split))
-        yield Step(done + 1, epoch, loss, count, optimizer.param_groups[0]["lr"])
+        yield Step(done + 1, epoch, loss, count * engine.world, optimizer.param_groups[0]["lr"], waited)
 
 
-def _rows(split: Split, recipe: Recipe, start: int) -> Iterator[Tensor]:
-    """The rows of every step after `start` steps."""
+def _accumulate(
+    model: nn.Module, batch: Batch, task: Task, recipe: Recipe, engine: Engine, pieces: int
+) -> Tensor:
+    """Leaves the gradients of the mean loss over all processes' parts of the batch, and gives that loss."""
+    count = len(next(iter(batch.values())))
+    parts = torch.arange(count, device=engine.device).chunk(pieces)
+    alone = len(parts) == engine.world == 1
+    whole = None if alone else engine.total(task.weight(batch, recipe))
+    loss = torch.zeros((), device=engine.device)
+    for number, part in enumerate(parts, start=1):
+        piece = batch if len(parts) == 1 else {name: column[part] for name, column in batch.items()}
+        waiting = engine.accumulating(model) if number < len(parts) else contextlib.nullcontext()
+        with waiting:
+            with engine.accelerator.autocast():
+                output = model(*task.inputs(piece))
+            share = task.loss(output, piece, recipe)
+            if whole is not None:
+                share = share * (task.weight(piece, recipe) / whole)
+            engine.accelerator.backward(share * engine.world)  # of which the processes' mean is taken
+        loss += share.detach()
+    return engine.total(loss)
+
+
+def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Each batch with the seconds that it was waited for."""
+    asked = time.perf_counter()
+    for batch in batches:
+        yield batch, time.perf_counter() - asked
+        asked = time.perf_counter()
+
+
+def _rows(split: Split, recipe: Recipe, engine: Engine, start: int) -> Iterator[Tensor]:
+    """The process's rows of every step after `start` steps; no other process has any of them."""
     per_epoch = recipe.steps_per_epoch(len(split))
     order, order_epoch = torch.empty(0, dtype=torch.int64), -1
     for done in range(start, recipe.total_steps(len(split))):
         epoch, position = divmod(done, per_epoch)
         if epoch != order_epoch:
             order, order_epoch = _order(split, recipe, epoch), epoch
-        yield order[position * recipe.batch_size : (position + 1) * recipe.batch_size]
+        batch = order[position * recipe.batch_size : (position + 1) * recipe.batch_size]
+        yield batch[engine.rank :: engine.world]
 
 
 def _order(split: Split, recipe: Recipe, epoch: int) -> Tensor:

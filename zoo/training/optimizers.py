@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -15,11 +16,18 @@ from zoo.specs import Recipe
 
 def check_optimizer(recipe: Recipe) -> None:
     """Raises `SpecError` for an optimizer that timm does not know."""
-    known = [str(name) for name in timm.optim.list_optimizers()]
-    if recipe.optimizer not in known:
-        close = closest(recipe.optimizer, known)
-        hint = f"did you mean {close[0]!r}?" if close else f"timm knows {len(known)}: adamw, sgd, muon, ..."
-        raise SpecError("recipe", [f"optimizer = {recipe.optimizer!r}: no such optimizer; {hint}"])
+    if faults := optimizer_faults(recipe.optimizer):
+        raise SpecError("recipe", faults)
+
+
+def optimizer_faults(name: str) -> list[str]:
+    """What is wrong with that name of an optimizer, as the fault of a recipe; nothing where timm knows it."""
+    known = [str(known) for known in timm.optim.list_optimizers()]
+    if name in known:
+        return []
+    close = closest(name, known)
+    hint = f"did you mean {close[0]!r}?" if close else f"timm knows {len(known)}: adamw, sgd, muon, ..."
+    return [f"optimizer = {name!r}: no such optimizer; {hint}"]
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> Any:
@@ -27,6 +35,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> Any:
     options: dict[str, Any] = {"betas": recipe.betas} if recipe.betas else {}
     if recipe.layer_decay:
         options["layer_decay"] = recipe.layer_decay
+    if "fused" in inspect.signature(_class_of(recipe.optimizer)).parameters:
+        options["fused"] = True  # torch's own: one kernel for all parameters
     return timm.optim.create_optimizer_v2(
         model,
         opt=recipe.optimizer,
@@ -56,3 +66,7 @@ def make_scheduler(optimizer: Any, recipe: Recipe, *, steps: int, epoch_steps: i
         updates_per_epoch=1,
     )
     return scheduler
+
+
+def _class_of(name: str) -> Any:
+    return timm.optim.get_optimizer_class(name.removeprefix("lookahead_"))

@@ -361,7 +361,7 @@ def test_every_recipe_is_sound_and_used(models: dict[str, zoo.ModelSpec]) -> Non
     files = {f"recipes/{path.name}" for path in Path(zoo_timm.__file__).with_name("recipes").iterdir()}
     assert files == {model.recipes["*"] for model in models.values()}
     for file in files:
-        assert read_recipe("zoo_timm", file).image_size == 64
+        assert read_recipe("zoo_timm", file).settings["image_size"] == 64
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
