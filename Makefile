@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	for name in startup plugins load text data; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in startup plugins load text data train gpu; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # What benchmarks/train.py is measured against. It sees what is in .venv, so that all contestants have the same torch;
 # .venv sees nothing of it.
