@@ -194,20 +194,32 @@ def test_a_time_limit_ends_with_a_finished_schedule_inside_of_it(tmp_path: Path)
 
 
 def test_enough_time_changes_nothing(tmp_path: Path) -> None:
+    """Not even where starting took a while of it."""
+    late = zoo.Limits(max_seconds=3600, started=time.perf_counter() - 1800)
     settings = {"steps": 12, "batch_size": 8}
     one, other = (
         zoo.train(
             "cnn/fcn", "cbf", output=tmp_path / name, device="cpu", settings=settings, limits=given, width=4
         )
-        for name, given in (("free", None), ("limited", zoo.Limits(max_seconds=3600)))
+        for name, given in (("free", None), ("limited", late))
     )
     assert other.record.steps == 12
     assert [row["lr"] for row in one.history] == [row["lr"] for row in other.history]
 
 
+def begun(pace: Pace, seconds: float, step: int = 0) -> Pace:
+    """A pace whose schedule began so many seconds ago, as it was started."""
+    pace.begin(step)
+    pace.started -= seconds
+    assert pace._begun is not None
+    pace._begun = (pace._begun[0] - seconds, *pace._begun[1:])
+    return pace
+
+
 def test_the_clock_moves_a_schedule_on_and_never_back() -> None:
-    pace = Pace(100, limit=10.0, started=time.perf_counter() - 4.9)
-    assert 45 <= pace.hurry(3) + 3 <= 51
+    """Half of the eight seconds that closing leaves of ten are over, and three steps of a hundred done."""
+    pace = begun(Pace(100, limit=10.0), 4.0)
+    assert 49 <= pace.hurry(3) + 3 <= 51
     pace.skipped = 60
     assert pace.hurry(4) == 60
     assert pace.position(4) == 64
@@ -215,10 +227,16 @@ def test_the_clock_moves_a_schedule_on_and_never_back() -> None:
     assert pace.over(40)
 
 
+def test_nothing_is_skipped_while_the_time_will_do() -> None:
+    pace = begun(Pace(100, limit=1000.0, started=time.perf_counter() - 500), 4.0)
+    assert pace.hurry(1) == 0
+
+
 def test_what_evaluating_takes_is_kept_back() -> None:
-    pace = Pace(100, limit=10.0, reserve=5.0, started=time.perf_counter() - 4.9)
-    assert pace.over(0 if pace.hurry(0) < 100 else 100)
-    assert pace.hurry(0) == 100
+    pace = begun(Pace(100, limit=10.0, reserve=5.0), 2.9)
+    assert 0 < pace.hurry(4) < 96
+    pace.reserve = 5.5
+    assert pace.hurry(4) == 96
 
 
 # -- memory --

@@ -91,7 +91,9 @@ class Session:
         samples = len(plan.prepared.splits["train"])
         steps = recipe.total_steps(samples)
         self._interval = max(1, steps // recipe.evaluations)
-        self._pace = Pace(steps, limit=plan.limits.max_seconds, started=plan.limits.started)
+        self._pace = Pace(
+            steps, recipe.batch_size, limit=plan.limits.max_seconds, started=plan.limits.started
+        )
         self._head_first = HeadFirst(
             plan.module,
             plan.head,
@@ -135,6 +137,7 @@ class Session:
         if not self._progress.step:  # there is something to go back to, whatever happens
             self._save_checkpoint()
         self._start = self._progress.step
+        self._pace.begin(self._start)
         self._meter.start()
         self._run = self._save_record(state="running")
         self._callbacks.start(self._run, self._pace.steps, self._progress.step)
@@ -202,8 +205,8 @@ class Session:
                 self._meter.start()
                 if came:
                     self._interrupts.stop()
-            elif self._pace.limit is not None:
-                self._pace.reserve = max(self._pace.reserve, self._foreseen_end(now - clock, step))
+            elif self._pace.limit is not None and progress.best is None:
+                self._pace.foresee_end(step.number, self._judged("validation") + self._judged("test"))
             if last or (due and self._out_of_patience):
                 break
 
@@ -233,13 +236,6 @@ class Session:
     @property
     def _out_of_patience(self) -> bool:
         return self._recipe.patience is not None and self._progress.stale >= self._recipe.patience
-
-    def _foreseen_end(self, seconds: float, step: Step) -> float:
-        """Seconds of evaluating at the end, by those of training so far: half as many for each sample."""
-        if self._progress.best is not None:
-            return self._pace.reserve
-        done = max(1, step.number - self._start) * self._recipe.batch_size
-        return 0.5 * seconds / done * (self._judged("validation") + self._judged("test"))
 
     def _judged(self, split: str) -> int:
         limit = self._recipe.eval_samples if split == "validation" else None
