@@ -139,7 +139,7 @@ def test_wrong_usage_has_status_2_and_says_how(home: Path, arguments: tuple[str,
 def test_models_are_listed_as_json(home: Path) -> None:
     found = document("list", "cnn/*")
     by_name = {model["name"]: model for model in found["models"]}
-    assert {"cnn/convnet", "cnn/fcn", "cnn/lenet5", "cnn/tcn", "cnn/textcnn"} == set(by_name)
+    assert {"cnn/convnet", "cnn/fcn", "cnn/lenet5", "cnn/tcn", "cnn/textcnn"} <= set(by_name)
     lenet = by_name["cnn/lenet5"]
     assert (lenet["family"], lenet["tasks"], lenet["parameters"]) == ("cnn", ["image-classification"], 61706)
     assert {"macs", "license", "summary", "weights"} <= set(lenet)

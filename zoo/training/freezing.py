@@ -18,14 +18,19 @@ class HeadFirst:
 
     def __init__(self, module: nn.Module, head: Sequence[str], steps: int) -> None:
         self._module, self._steps, self._head = module, steps, head
-        self._frozen: bool | None = None
+        self._frozen = False
+        self._trainable = [
+            parameter
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad and not is_of_head(name, head)
+        ]
 
     def enter(self, step: int) -> None:
         """Prepares the module for the step after `step` steps, in training mode."""
         frozen = step < self._steps
-        if frozen != self._frozen and (self._steps or self._frozen):
-            for name, parameter in self._module.named_parameters():
-                parameter.requires_grad_(not frozen or is_of_head(name, self._head))
+        if frozen != self._frozen:
+            for parameter in self._trainable:
+                parameter.requires_grad_(not frozen)
         self._frozen = frozen
         self._module.train()
         if frozen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 import zoo
+from zoo_cnn.blocks import series_block
 
 
 def fcn(problem: zoo.Problem, *, width: int = 128) -> nn.Module:
@@ -26,7 +27,9 @@ class FCN(nn.Module):
     def __init__(self, channels: int, classes: int, width: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(
-            _block(channels, width, 8), _block(width, 2 * width, 5), _block(2 * width, width, 3)
+            series_block(channels, width, 8),
+            series_block(width, 2 * width, 5),
+            series_block(2 * width, width, 3),
         )
         self.head = nn.Linear(width, classes)
 
@@ -35,13 +38,3 @@ class FCN(nn.Module):
         features = self.blocks(series.transpose(1, 2))  # [B, width, T]
         logits: Tensor = self.head(features.mean(dim=2))
         return logits
-
-
-def _block(inputs: int, outputs: int, steps: int) -> nn.Module:
-    """`[B, inputs, T]` to `[B, outputs, T]`."""
-    return nn.Sequential(
-        nn.ZeroPad1d(((steps - 1) // 2, steps // 2)),  # padding="same" warns where `steps` is even
-        nn.Conv1d(inputs, outputs, steps),
-        nn.BatchNorm1d(outputs),
-        nn.ReLU(inplace=True),
-    )
