@@ -10,10 +10,15 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import zoo
 import zoo_lstm
-from zoo_lstm.classifier import classifier
+from zoo_lstm.awd_lstm import awd_lstm
+from zoo_lstm.cells import lstm
+from zoo_lstm.classifier import POOLINGS, classifier
+from zoo_lstm.deepar import deepar
 from zoo_lstm.forecaster import forecaster
 from zoo_lstm.language_model import language_model
-from zoo_lstm.recurrent import BiLSTM, last_states, lstm, mirror, real_lengths
+from zoo_lstm.lengths import last_states, mirror, real_lengths
+from zoo_lstm.lstm_fcn import alstm_fcn, lstm_fcn
+from zoo_lstm.recurrent import Bidirectional
 from zoo_lstm.seq2seq import seq2seq
 
 VOCAB = 11
@@ -34,14 +39,24 @@ IMAGES = zoo.Problem(
 
 Builder = Callable[..., nn.Module]
 SMALL = {"units": 24, "dropout": 0.0}
+MORE: dict[str, dict[str, object]] = {
+    "awd": {"token_dropout": 0.0, "input_dropout": 0.0, "weight_dropout": 0.0, "output_dropout": 0.0},
+    "fcn": {"width": 8},
+    "attentive": {"width": 8},
+}
 CASES: dict[str, tuple[Builder, zoo.Problem, tuple[int, ...]]] = {
     "text": (classifier, TEXT, (3,)),
     "chart": (classifier, CHART, (3,)),
     "language": (language_model, LANGUAGE, (9, VOCAB)),
     "translation": (seq2seq, TRANSLATION, (5, VOCAB + 2)),
     "forecast": (forecaster, FORECAST, (4, 2)),
+    "awd": (awd_lstm, LANGUAGE, (9, VOCAB)),
+    "fcn": (lstm_fcn, CHART, (3,)),
+    "attentive": (alstm_fcn, CHART, (3,)),
+    "deepar": (deepar, FORECAST, (4, 2)),
 }
 every_case = pytest.mark.parametrize("case", CASES)
+CELLS = ("rnn", "lstm", "gru", "min_lstm", "min_gru")
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +71,7 @@ def _fixed_seed_and_one_thread() -> Iterator[None]:
 
 def build(case: str, **options: object) -> nn.Module:
     builder, problem, _ = CASES[case]
-    return builder(problem, **{**SMALL, **options}).eval()
+    return builder(problem, **{**SMALL, **MORE.get(case, {}), **options}).eval()
 
 
 def example(case: str, batch: int) -> tuple[Tensor, ...]:
@@ -86,6 +101,10 @@ MISFITS = {
     language_model: [IMAGES, TEXT, CHART, FORECAST],
     seq2seq: [IMAGES, TEXT, CHART, FORECAST],
     forecaster: [IMAGES, TEXT, CHART, LANGUAGE],
+    awd_lstm: [IMAGES, TEXT, CHART, FORECAST],
+    lstm_fcn: [IMAGES, TEXT, LANGUAGE, FORECAST],
+    alstm_fcn: [IMAGES, TEXT, LANGUAGE, FORECAST],
+    deepar: [IMAGES, TEXT, CHART, LANGUAGE],
 }
 
 
@@ -95,21 +114,24 @@ def test_a_problem_of_another_kind_is_refused_in_one_line(builder: Builder, prob
         builder(problem)
 
 
-def test_a_language_model_refuses_other_tokens_out_than_in() -> None:
+@pytest.mark.parametrize("builder", [language_model, awd_lstm])
+def test_a_language_model_refuses_other_tokens_out_than_in(builder: Builder) -> None:
     problem = LANGUAGE.replace(output=zoo.TokenOutput(vocab_size=VOCAB + 1, length=9))
     with pytest.raises(zoo.SpecError, match="11 tokens in and 12 out"):
-        language_model(problem)
+        builder(problem)
 
 
-def test_a_forecaster_refuses_other_channels_out_than_in() -> None:
+@pytest.mark.parametrize("builder", [forecaster, deepar])
+def test_a_forecaster_refuses_other_channels_out_than_in(builder: Builder) -> None:
     problem = FORECAST.replace(output=zoo.SeriesOutput(channels=1, length=4))
     with pytest.raises(zoo.SpecError, match="2 channels in and 1 out"):
-        forecaster(problem)
+        builder(problem)
 
 
 @every_case
 def test_every_parameter_gets_a_gradient(case: str) -> None:
-    model = build(case, **({} if case == "translation" else {"layers": 2}))
+    single = case in ("translation", "fcn", "attentive")
+    model = build(case, **({} if single else {"layers": 2})).train()
     output = model(*example(case, 4))
     (output * torch.randn_like(output)).sum().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()] == []
@@ -138,7 +160,7 @@ def test_a_row_does_not_depend_on_the_rest_of_its_batch(case: str) -> None:
     torch.testing.assert_close(model(*inputs)[1:2], alone, atol=1e-6, rtol=1e-5)
 
 
-@every_case
+@pytest.mark.parametrize("case", [case for case in CASES if case != "deepar"])  # which learns a history too
 def test_a_tiny_batch_is_learnt_by_heart(case: str) -> None:
     model, inputs = build(case).train(), example(case, 4)
     if case == "forecast":
@@ -202,7 +224,7 @@ def test_a_text_of_nothing_has_one_step() -> None:
     assert real_lengths(torch.tensor([[0, 0, 0], [4, 0, 0], [1, 2, 3]])).tolist() == [1, 1, 3]
 
 
-def both_directions(layer: BiLSTM, inputs: int, units: int) -> nn.LSTM:
+def both_directions(layer: Bidirectional, inputs: int, units: int) -> nn.LSTM:
     """Torch's own bidirectional LSTM with the weights of `layer`."""
     reference = nn.LSTM(inputs, units, batch_first=True, bidirectional=True)
     state = dict(layer.ahead.state_dict())
@@ -212,7 +234,7 @@ def both_directions(layer: BiLSTM, inputs: int, units: int) -> nn.LSTM:
 
 
 def test_a_bilstm_is_torchs_own_over_packed_sequences() -> None:
-    layer, lengths = BiLSTM(3, 5), torch.tensor([7, 2, 5, 1])
+    layer, lengths = Bidirectional(lstm(3, 5), lstm(3, 5)), torch.tensor([7, 2, 5, 1])
     sequence = torch.randn(4, 7, 3)
     reference = both_directions(layer, 3, 5)
     packed = pack_padded_sequence(sequence, lengths, batch_first=True, enforce_sorted=False)
@@ -223,31 +245,41 @@ def test_a_bilstm_is_torchs_own_over_packed_sequences() -> None:
 
 
 def test_the_last_states_are_those_that_torch_returns() -> None:
-    layer, lengths = BiLSTM(3, 5), torch.tensor([7, 2, 5])
+    layer, lengths = Bidirectional(lstm(3, 5), lstm(3, 5)), torch.tensor([7, 2, 5])
     sequence = torch.randn(3, 7, 3)
     packed = pack_padded_sequence(sequence, lengths, batch_first=True, enforce_sorted=False)
     _, (hidden, _) = both_directions(layer, 3, 5)(packed)  # [2, B, units]
-    torch.testing.assert_close(last_states(layer(sequence, lengths), lengths), torch.cat([*hidden], dim=1))
+    found = last_states(layer(sequence, lengths), lengths, bidirectional=True)
+    torch.testing.assert_close(found, torch.cat([*hidden], dim=1))
 
 
 # -- padding and causality --
 
 
-@pytest.mark.parametrize("patch", [1, 2, 3, 4])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_padding_after_a_text_does_not_change_its_class(patch: int, layers: int) -> None:
-    model = build("text", patch=patch, layers=layers)
-    for length in range(1, 10):
+VARIANTS: list[dict[str, object]] = [
+    *({"patch": patch, "layers": layers} for patch in (1, 2, 3, 4) for layers in (1, 2)),
+    *({"cell": cell, "pooling": p, "patch": 2, "layers": 2} for cell in CELLS for p in POOLINGS),
+    *({"cell": cell, "pooling": "last", "bidirectional": False} for cell in CELLS),
+    {"cell": "gru", "projection": 5, "residual": True, "variational": True, "pooling": "last", "layers": 3},
+]
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_padding_after_a_text_does_not_change_its_class(options: dict[str, object]) -> None:
+    model = build("text", **options)
+    for length in (1, 2, 5, 9):
         tokens = torch.randint(1, VOCAB, (2, length))
         expected = model(tokens)
         for padding in (1, 2, 5):
             torch.testing.assert_close(model(F.pad(tokens, (0, padding))), expected, atol=1e-6, rtol=1e-5)
 
 
-def test_padding_after_a_source_does_not_change_the_target() -> None:
-    model = build("translation")
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("attention", ["luong", "bahdanau"])
+def test_padding_after_a_source_does_not_change_the_target(cell: str, attention: str) -> None:
+    model = build("translation", cell=cell, attention=attention)
     target = torch.randint(1, VOCAB, (2, 5))
-    for length in range(1, 10):
+    for length in (1, 2, 5, 9):
         source = torch.randint(1, VOCAB, (2, length))
         expected = model(source, target)
         for padding in (1, 5):
@@ -255,16 +287,41 @@ def test_padding_after_a_source_does_not_change_the_target() -> None:
             torch.testing.assert_close(padded, expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case not in ("fcn", "attentive")])
+def test_inputs_of_no_steps_are_refused_in_one_line(case: str) -> None:
+    model, (first, *rest) = build(case), example(case, 2)
+    with pytest.raises(zoo.DataError, match=r"^a sequence of 0 steps; give at least one[^\n]+$"):
+        model(first[:, :0], *rest)
+
+
+@pytest.mark.parametrize("case", ["text", "translation", "language", "forecast", "deepar"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_step_is_enough_and_a_row_is_its_own_with_every_cell(case: str, cell: str) -> None:
+    model, (first, *rest) = build(case, cell=cell), example(case, 4)
+    for steps in (1, first.shape[1]):
+        inputs = (first[:, :steps], *rest)
+        alone = model(*(part[2:3] for part in inputs))
+        assert alone.isfinite().all()
+        torch.testing.assert_close(model(*inputs)[2:3], alone, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("case", ["text", "translation"])
-def test_an_empty_text_is_answered_in_numbers(case: str) -> None:
-    model, (source, *rest) = build(case), example(case, 2)
+@pytest.mark.parametrize("cell", CELLS)
+def test_an_empty_text_is_answered_as_it_is_without_the_others(case: str, cell: str) -> None:
+    model, (source, *rest) = build(case, cell=cell), example(case, 2)
     source[0] = 0
-    assert model(source, *rest).isfinite().all()
+    answer = model(source, *rest)
+    assert answer.isfinite().all()
+    alone = model(source[:1, :1], *(part[:1] for part in rest))  # as a text of one step of padding
+    torch.testing.assert_close(answer[:1], alone, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["language", "translation"])
-def test_no_token_of_a_text_to_write_sees_a_later_one(case: str) -> None:
-    model, inputs = build(case), example(case, 2)
+WRITERS = [(case, cell) for case in ("language", "translation") for cell in CELLS] + [("awd", "lstm")]
+
+
+@pytest.mark.parametrize(("case", "cell"), WRITERS)
+def test_no_token_of_a_text_to_write_sees_a_later_one(case: str, cell: str) -> None:
+    model, inputs = build(case, cell=cell), example(case, 2)
     *source, tokens = inputs
     before = model(*inputs)
     for step in range(1, tokens.shape[1]):
@@ -319,7 +376,7 @@ def test_a_classifier_reads_both_ways_alike() -> None:
     model, (series,) = build("chart", patch=1), example("chart", 3)
     turned = build("chart", patch=1)
     turned.load_state_dict(model.state_dict())
-    layer = turned.layers[0]
+    layer = turned.layers.get_submodule("0")
     layer.ahead, layer.back = layer.back, layer.ahead
     units = 24
     with torch.no_grad():  # the features of the two directions change places with them
@@ -331,7 +388,7 @@ def test_a_classifier_reads_both_ways_alike() -> None:
 # -- the plugin --
 
 
-@pytest.mark.parametrize("name", ["classifier", "forecaster", "language_model", "seq2seq"])
+@pytest.mark.parametrize("name", [spec.name for spec in zoo_lstm.zoo_models()])
 def test_the_plugins_models_load_by_name_and_have_their_facts(name: str) -> None:
     model = zoo.load(f"lstm/{name}")
     facts = zoo.info(f"lstm/{name}").spec.facts

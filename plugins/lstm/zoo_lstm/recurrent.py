@@ -1,82 +1,150 @@
-"""Long short-term memory (Hochreiter & Schmidhuber 1997), forget gates (Gers, Schmidhuber & Cummins 2000)."""
+"""Stacks of recurrent layers, one way or both, of any cell."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-PADDING = 0
+import zoo
+from zoo_lstm.cells import FUSED, MINIMAL, LockedDropout, one_way, run
+from zoo_lstm.lengths import mirror
+from zoo_lstm.state import State
 
 
-def lstm(inputs: int, units: int, *, layers: int = 1, dropout: float = 0.0) -> nn.LSTM:
-    """The fused LSTM, `[B, T, inputs]` to `[B, T, units]`; `dropout` lies between its layers.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a stack is made.
 
-    Biases start at 0, save those of the forget gates: torch adds up two, and they start at 1 and 0, so
-    that a cell remembers until it has learnt what to forget (Gers 2000).
+    `cell` is `rnn`, `lstm`, `gru`, `min_lstm` or `min_gru`; `units` are each layer's, in each direction.
+    `dropout` lies between layers, on the same features at every step where it is `variational`;
+    `weight_dropout` on the weights from one state to the next. Layers that are `residual` add what they read
+    to what they make of it, wherever both are of one size. A `projection` other than 0 is the number of
+    features that a direction of a layer hands on. Raises `zoo.SpecError` with all that does not fit.
     """
-    module = nn.LSTM(inputs, units, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
-    for name, parameter in module.named_parameters():
-        if name.startswith("bias"):
-            nn.init.zeros_(parameter)
-        if name.startswith("bias_ih"):
-            nn.init.ones_(parameter[units : 2 * units])  # torch's order of gates: input, forget, cell, output
-    return module
+
+    model: str
+    cell: str
+    units: tuple[int, ...]
+    dropout: float = 0.0
+    variational: bool = False
+    weight_dropout: float = 0.0
+    residual: bool = False
+    projection: int = 0
+    bidirectional: bool = False
+
+    def __post_init__(self) -> None:
+        if faults := list(self._faults()):
+            raise zoo.SpecError(self.model, faults)
+
+    def _faults(self) -> Iterator[str]:
+        if self.cell not in (*FUSED, *MINIMAL):
+            yield f"cell = {self.cell!r}: no such cell; known: {', '.join((*FUSED, *MINIMAL))}"
+        if not self.units or min(self.units) < 1:
+            yield f"units of {list(self.units)} in {len(self.units)} layers: at least one of each"
+        if self.weight_dropout and self.cell in MINIMAL:
+            yield f"weight_dropout = {self.weight_dropout}: {self.cell} has no such weights; leave it out"
+        if self.projection < 0:
+            yield f"projection = {self.projection}: expected 0, for none, or a number of features"
+
+    @property
+    def width(self) -> int:
+        """Features of each step that the last layer hands on."""
+        return (self.projection or self.units[-1]) * (2 if self.bidirectional else 1)
+
+    @property
+    def plain(self) -> bool:
+        """Whether torch has one kernel for the whole stack."""
+        more = self.weight_dropout or self.projection or self.bidirectional
+        between = len(self.units) > 1 and (self.variational or self.residual)
+        return self.cell in FUSED and not more and not between and len(set(self.units)) == 1
 
 
-def run_lstm(module: nn.LSTM, sequence: Tensor, first: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """The states of each step of `sequence[B, T, inputs]`: `[B, T, units]`; `first` is where it starts from.
+def recurrence(plan: Plan, inputs: int) -> nn.Module:
+    """The simplest module that does what is planned, for `read` to use.
 
-    In float32 on the CPU, whatever autocast asks for: many CPUs have no kernel for it in another precision.
+    Torch's own where it has a kernel for the whole stack: that is faster, and its tensors bear torch's names.
     """
-    if sequence.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-        return module(sequence, first)[0]
-    with torch.autocast("cpu", enabled=False):
-        if first is not None:
-            first = first[0].float(), first[1].float()
-        return module(sequence.float(), first)[0]
+    if plan.plain:
+        layers = len(plan.units)
+        between = plan.dropout if layers > 1 else 0.0
+        return FUSED[plan.cell](inputs, plan.units[0], layers=layers, dropout=between)
+    if len(plan.units) == 1:
+        return _layer(plan, inputs, plan.units[0])
+    return Stack(plan, inputs)
 
 
-class BiLSTM(nn.Module):
-    """Two LSTMs over the same sequence, one from each end (Schuster & Paliwal 1997).
+def read(
+    module: nn.Module, sequence: Tensor, *, lengths: Tensor | None = None, state: State = None
+) -> tuple[Tensor, State]:
+    """The states of all steps of `sequence[B, T, inputs]`, `[B, T, width]`, and the state after the last.
+
+    A module that reads both ways wants to know how many steps are real, `lengths[B]`, and has no state to
+    go on from; another one may go on from the `state` that an earlier piece left. Raises `zoo.DataError`
+    for no steps, and for a state of another number of sequences.
+    """
+    if isinstance(module, Stack):
+        states, end = module(sequence, lengths, state)
+    elif isinstance(module, Bidirectional):
+        states, end = module(sequence, lengths), ()
+    else:
+        states, end = run(module, sequence, state)
+    return states, end
+
+
+def _layer(plan: Plan, inputs: int, units: int) -> nn.Module:
+    def one() -> nn.Module:
+        return one_way(
+            plan.cell, inputs, units, weight_dropout=plan.weight_dropout, projection=plan.projection
+        )
+
+    return Bidirectional(one(), one()) if plan.bidirectional else one()
+
+
+class Bidirectional(nn.Module):
+    """Two layers over the same sequence, one from each end (Schuster & Paliwal 1997).
 
     The second begins at the last real step, so that padding on the right changes nothing.
     """
 
-    def __init__(self, inputs: int, units: int) -> None:
+    def __init__(self, ahead: nn.Module, back: nn.Module) -> None:
         super().__init__()
-        self.ahead = lstm(inputs, units)
-        self.back = lstm(inputs, units)
+        self.ahead = ahead
+        self.back = back
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
         """`[B, T, inputs]`, of which `lengths[B]` steps are real, to `[B, T, 2 units]`."""
         order = mirror(lengths, sequence.shape[1])[:, :, None]  # [B, T, 1]
-        ahead = run_lstm(self.ahead, sequence)
-        back = run_lstm(self.back, sequence.take_along_dim(order, dim=1))
+        ahead, _ = run(self.ahead, sequence)
+        back, _ = run(self.back, sequence.take_along_dim(order, dim=1))
         return torch.cat([ahead, back.take_along_dim(order, dim=1)], dim=2)
 
 
-def real_lengths(tokens: Tensor) -> Tensor:
-    """How many of each row's `tokens[B, T]` come before the padding, at least 1: int64 `[B]`."""
-    return (tokens != PADDING).sum(dim=1).clamp_min(1)
+class Stack(nn.Module):
+    """Layers one on another, by their numbers."""
 
+    def __init__(self, plan: Plan, inputs: int) -> None:
+        super().__init__()
+        self.residual = plan.residual
+        self.between = LockedDropout(plan.dropout) if plan.variational else nn.Dropout(plan.dropout)
+        for number, units in enumerate(plan.units):
+            self.add_module(str(number), _layer(plan, inputs, units))
+            inputs = (plan.projection or units) * (2 if plan.bidirectional else 1)
+        self.depth = len(plan.units)
 
-def real_steps(lengths: Tensor, total: int) -> Tensor:
-    """Which of `total` steps are real where each row's first `lengths[B]` are: bool `[B, total]`."""
-    return torch.arange(total, device=lengths.device) < lengths[:, None]
-
-
-def last_states(states: Tensor, lengths: Tensor) -> Tensor:
-    """What both directions of a BiLSTM's `states[B, T, 2 units]` end with: `[B, 2 units]`."""
-    units = states.shape[2] // 2
-    end = (lengths - 1)[:, None, None]  # [B, 1, 1]
-    ahead = states[:, :, :units].take_along_dim(end, dim=1)[:, 0]
-    return torch.cat([ahead, states[:, 0, units:]], dim=1)
-
-
-def mirror(lengths: Tensor, total: int) -> Tensor:
-    """Where each step goes when every row's first `lengths[B]` steps change order: int64 `[B, total]`.
-
-    Its own inverse. Of constant shape, unlike a packed sequence, so it can be traced and compiled.
-    """
-    steps, lengths = torch.arange(total, device=lengths.device), lengths[:, None]
-    return torch.where(steps < lengths, lengths - 1 - steps, steps)
+    def forward(
+        self, sequence: Tensor, lengths: Tensor | None = None, state: State = None
+    ) -> tuple[Tensor, State]:
+        """`[B, T, inputs]` to the states of the last layer, `[B, T, width]`, and the state of each layer."""
+        ends = []
+        for number in range(self.depth):
+            given = self.between(sequence) if number else sequence
+            first = state[number] if state is not None else None
+            layer = self.get_submodule(str(number))
+            sequence, end = read(layer, given, lengths=lengths, state=first)
+            if self.residual and sequence.shape == given.shape:
+                sequence = sequence + given
+            ends.append(end)
+        return sequence, tuple(ends)

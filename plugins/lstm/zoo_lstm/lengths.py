@@ -1,0 +1,54 @@
+"""Which steps of padded sequences are real, and where each sequence ends."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+import zoo
+
+PADDING = 0
+
+
+def embed(embedding: nn.Embedding, tokens: Tensor) -> Tensor:
+    """The vectors of `tokens[B, T]`: `[B, T, size]`; raises `zoo.DataError` for one that there is none of.
+
+    On the CPU: an accelerator stops by itself, and elsewhere to look would be to wait for it.
+    """
+    try:
+        vectors: Tensor = embedding(tokens)
+    except IndexError:
+        size = embedding.num_embeddings
+        raise zoo.DataError(
+            f"tokens from {int(tokens.min())} to {int(tokens.max())} where the vocabulary has {size}; "
+            "encode the text with the model's own tokenizer"
+        ) from None
+    return vectors
+
+
+def real_lengths(tokens: Tensor) -> Tensor:
+    """How many of each row's `tokens[B, T]` come before the padding, at least 1: int64 `[B]`."""
+    return (tokens != PADDING).sum(dim=1).clamp_min(1)
+
+
+def real_steps(lengths: Tensor, total: int) -> Tensor:
+    """Which of `total` steps are real where each row's first `lengths[B]` are: bool `[B, total]`."""
+    return torch.arange(total, device=lengths.device) < lengths[:, None]
+
+
+def last_states(states: Tensor, lengths: Tensor, *, bidirectional: bool) -> Tensor:
+    """What `states[B, T, width]` end with, each direction where it ends: `[B, width]`."""
+    end = (lengths - 1)[:, None, None]  # [B, 1, 1]
+    if not bidirectional:
+        return states.take_along_dim(end, dim=1)[:, 0]
+    ahead, back = states.chunk(2, dim=2)
+    return torch.cat([ahead.take_along_dim(end, dim=1)[:, 0], back[:, 0]], dim=1)
+
+
+def mirror(lengths: Tensor, total: int) -> Tensor:
+    """Where each step goes when every row's first `lengths[B]` steps change order: int64 `[B, total]`.
+
+    Its own inverse. Of constant shape, unlike a packed sequence, so it can be traced and compiled.
+    """
+    steps, lengths = torch.arange(total, device=lengths.device), lengths[:, None]
+    return torch.where(steps < lengths, lengths - 1 - steps, steps)
