@@ -142,11 +142,11 @@ def killed_and_gone_on(folder: Path, trials: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("trials", [3, pytest.param(30, marks=pytest.mark.slow)])
-def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(tmp_path: Path, trials: int) -> None:
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     """In a step, in a checkpoint, in an evaluation; and nothing before the last checkpoint is repeated."""
-    rows = killed_and_gone_on(tmp_path, trials)
-    assert [row["same"] for row in rows] == [True] * trials
+    rows = killed_and_gone_on(tmp_path, 30)
+    assert [row["same"] for row in rows] == [True] * 30
     assert all(row["first"] == row["kept"] for row in rows)
     assert {row["phase"] for row in rows} == {"step", "checkpoint", "evaluation"}
 
@@ -375,6 +375,7 @@ def test_what_a_run_may_not_change_on_its_way_is_refused(tmp_path: Path) -> None
 # -- no room, no place, not alone --
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None:
     output = tmp_path / "run"
     command = [sys.executable, "-m", "zoo", "-q", "train", "cnn/fcn", "--data", "cbf", "--device", "cpu"]
@@ -389,6 +390,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None
     assert zoo.resume(output, device="cpu", limits=zoo.Limits(max_seconds=5)).record.state == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of processes")
 def test_no_room_for_a_checkpoint_is_one_line_and_the_last_one_is_intact(tmp_path: Path) -> None:
     settings = {"steps": 40, "batch_size": 16}

@@ -1,8 +1,16 @@
 """Every model of the plugin passes the kit, through the same door as anyone's."""
 
+import pytest
+
 import zoo.testing
 
 
+@zoo.testing.parametrize("lstm", models="lstm/classifier")
+def test_conformance_of_one(check: zoo.testing.Check) -> None:
+    check.run()
+
+
+@pytest.mark.slow
 @zoo.testing.parametrize("lstm")
 def test_conformance(check: zoo.testing.Check) -> None:
     check.run()
