@@ -157,7 +157,7 @@ def test_plugins_datasets_devices_and_weights_are_listed_as_json(home: Path) -> 
         "state": "active",
         "reason": "",
         "mend": "",
-        "models": 5,
+        "models": len(document("list", "cnn/*")["models"]),
         "load_seconds": 0,
         "remarks": [],
     }
@@ -181,7 +181,7 @@ def test_a_recommendation_is_json(home: Path) -> None:
 
 def test_a_table_fits_a_pipe_line_by_line(home: Path) -> None:
     lines = zoo("list", "cnn/*").stdout.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 1 + len(document("list", "cnn/*")["models"])
     assert lines[0].split() == ["model", "task", "parameters", "MACs", "weights", "summary"]
 
 
