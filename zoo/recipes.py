@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.abc import SourceLoader
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +111,10 @@ def _builder_options(model: Model) -> list[str] | None:
 
     None where the source does not say.
     """
+    import ast  # slow to import, as is importlib.abc
+    import importlib.util
+    from importlib.abc import SourceLoader
+
     module, _, name = model.spec.builder.partition(":")
     package, *inner = module.split(".")
     try:

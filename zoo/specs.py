@@ -6,6 +6,7 @@ and only re-read field by field when that finds a fault.
 """
 
 # Annotations are evaluated here, not kept as text: msgspec would have to compile every one of them anew.
+import functools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -99,9 +100,15 @@ def convert(data: Any, type: type[T], *, where: str) -> T:
     raise SpecError(where, faults) from None
 
 
+@functools.cache
+def _fields_of(cls: Any) -> dict[str, Any]:
+    """The fields of a record by their names in documents; to find out their types takes a while."""
+    return {field.encode_name: field for field in msgspec.structs.fields(cls)}
+
+
 def _check_fields(cls: Any, data: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """Every fault of `data` as fields of `cls`, and the converted values of the sound ones."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
+    fields = _fields_of(cls)
     config = cls.__struct_config__
     faults: list[str] = []
     values: dict[str, Any] = {}
@@ -128,7 +135,11 @@ def _check_fields(cls: Any, data: Mapping[str, Any]) -> tuple[list[str], dict[st
 
 def field_faults(data: Mapping[str, Any], type: Any) -> list[str]:
     """Every fault of single fields of a record of that type: unknown, missing, or not what they may be."""
-    return _check_fields(type, data)[0]
+    try:
+        msgspec.convert(data, type)
+    except (msgspec.ValidationError, SpecError):
+        return _check_fields(type, data)[0]
+    return []
 
 
 def _meant(type: Any, value: Any) -> str:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from zoo.advice import Advice, advise
 from zoo.cli.output import print_json, print_lines, print_table
-from zoo.outcome import comparison, results
 from zoo.registry import installed
 
 if TYPE_CHECKING:
+    from zoo.advice import Advice
     from zoo.runs import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,6 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def tell_outcome(ctx: click.Context, run: Run, *, as_json: bool) -> None:
     """The results on stdout, as tables or as JSON; advice on stderr too, if there is any."""
+    from zoo.advice import advise
+    from zoo.outcome import comparison, results
+
     registry = installed()
     found = advise(run, registry)
     if as_json:

@@ -78,10 +78,13 @@ class Filter:
         candidates: list[Candidate] = []
         rejected: list[tuple[float, Rejection]] = []
         for model in models:
-            costs: dict[tuple[Shape, bool], _Costs] = {}
+            trainings: dict[bool, tuple[Plan | None, dict[Shape, _Costs]]] = {}  # of fine-tuning, and anew
             limits: set[str] = set()
             for weights in _starts(model, self._problem, pretrained):
-                plan = self._plan(model, finetune=weights is not None)
+                finetune = weights is not None
+                if finetune not in trainings:
+                    trainings[finetune] = self._plan(model, finetune=finetune), {}
+                plan, costs = trainings[finetune]
                 if plan is None:
                     continue
                 self.considered += 1
@@ -101,7 +104,7 @@ class Filter:
         model: Model,
         weights: WeightsSpec | None,
         plan: Plan,
-        costs: dict[tuple[Shape, bool], _Costs],
+        costs: dict[Shape, _Costs],
     ) -> Candidate | Rejection:
         refused = self._refused_license(model, weights)
         if refused is not None:
@@ -111,10 +114,9 @@ class Filter:
         load, memory, seconds = None, None, None
         if model.spec.facts is not None:
             shape = shape_seen(model.spec, self._problem, plan.recipe, weights)
-            key = (shape, weights is not None)
-            if key not in costs:
-                costs[key] = self._costs(model, shape, plan)
-            load, plan, memory, seconds = costs[key]
+            if shape not in costs:
+                costs[shape] = self._costs(model, shape, plan)
+            load, plan, memory, seconds = costs[shape]
             exceeded = self._exceeded(load, memory, seconds)
             if exceeded is not None:
                 return Rejection(_name(model, weights), *exceeded)
