@@ -26,9 +26,9 @@ def held(path: Path) -> Iterator[bool]:
     import filelock  # slow to import
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path, timeout=0)
+    lock = filelock.FileLock(path)
     try:
-        lock.acquire()
+        lock.acquire(timeout=0)
     except filelock.Timeout:
         yield False
         return
@@ -40,12 +40,10 @@ def held(path: Path) -> Iterator[bool]:
 
 def is_free(path: Path) -> bool:
     """Whether no process holds the lock; one that cannot be asked for may be held."""
-    import filelock  # slow to import
-
     if not path.exists():
         return True
     try:
-        with filelock.FileLock(path, timeout=0):
-            return True
-    except (filelock.Timeout, OSError):
+        with held(path) as alone:
+            return alone
+    except OSError:
         return False

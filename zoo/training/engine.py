@@ -80,10 +80,8 @@ class Engine:
     def place(self, module: nn.Module) -> nn.Module:
         """The module on the device, in parts where it is to be sharded."""
         module = module.to(self.device)
-        return self.split(module) if self.shard else module
-
-    def split(self, module: nn.Module) -> nn.Module:
-        """The same module, of whose parameters each process keeps a part; raises `TrainingError`."""
+        if not self.shard:
+            return module
         from zoo.training.shards import shard  # slow to import
 
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)

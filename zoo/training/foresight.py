@@ -8,6 +8,7 @@ from torch import nn
 
 from zoo.recommender import Load, detect
 from zoo.recommender.cost import COMPILE_SECONDS, Plan, available_memory
+from zoo.registry import Registry
 from zoo.specs import Budget, Device, Recipe
 from zoo.tasks.base import Prepared, Task
 from zoo.training.engine import Engine
@@ -17,7 +18,7 @@ FEWEST_STEPS = 20  # in an epoch: a larger batch leaves a training too few
 COMPILED_GAIN = 0.25  # of the time of a training on a GPU, by the published tables of timm and nanoGPT
 
 
-def compile_pays(recipe: Recipe, load: Load | None, device: Device, engine: Engine) -> bool:
+def compile_pays(recipe: Recipe, load: Load | None, registry: Registry, engine: Engine) -> bool:
     """Whether to compile: as the recipe says, or where more time is foreseen to be saved than it takes.
 
     On a CPU, and for a model without facts, it is not done unasked.
@@ -26,19 +27,25 @@ def compile_pays(recipe: Recipe, load: Load | None, device: Device, engine: Engi
         return recipe.compile
     if engine.device.type != "cuda" or load is None:
         return False
-    cost = Plan(recipe.replace(compile=False), device).seconds(load)
+    cost = Plan(recipe.replace(compile=False), detect(registry)).seconds(load)
     return cost is not None and COMPILED_GAIN * cost.value > COMPILE_SECONDS
 
 
 def fitting_recipe(
-    module: nn.Module, task: Task, prepared: Prepared, recipe: Recipe, engine: Engine, load: Load | None
+    module: nn.Module,
+    task: Task,
+    prepared: Prepared,
+    recipe: Recipe,
+    registry: Registry,
+    engine: Engine,
+    load: Load | None,
 ) -> Recipe:
     """The recipe with the largest batch that fits: foreseen from the facts, proven by a real step.
 
     The learning rate follows it by the recipe's rule.
     """
     samples = len(prepared.splits["train"])
-    size = engine.world * largest_batch(load, recipe, detect(), samples // engine.world)
+    size = engine.world * largest_batch(load, recipe, detect(registry), samples // engine.world)
     while size > engine.world and not _fits(module, task, prepared, recipe, engine, size // engine.world):
         size //= 2
     held = recipe.lr_batch_size or recipe.batch_size

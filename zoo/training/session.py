@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,7 +111,7 @@ class Session:
         self._callbacks = Callbacks([*plan.callbacks, *others] if plan.engine.main else [])
         self._progress, self._interrupts = Progress(pieces=recipe.accumulate), Interrupts()
         self._pieces = Pieces(recipe.accumulate)
-        self._start, self._meter = 0, Meter()
+        self._meter = Meter()
         self._resident = psutil.Process().memory_info().rss
 
     def train(self, *, resume: bool = False) -> Run:
@@ -136,8 +137,7 @@ class Session:
             self._restore()
         if not self._progress.step:  # there is something to go back to, whatever happens
             self._save_checkpoint()
-        self._start = self._progress.step
-        self._pace.begin(self._start)
+        self._pace.begin(self._progress.step)
         self._meter.start()
         self._run = self._save_record(state="running")
         self._callbacks.start(self._run, self._pace.steps, self._progress.step)
@@ -188,7 +188,7 @@ class Session:
             came, full, hurry = self._engine.agree(
                 self._interrupts.came, now - saved > wanted, self._pace.hurry(step.number)
             )
-            self._pace.skipped = progress.skipped = int(hurry)
+            self._pace.skipped = int(hurry)
             last = self._pace.over(step.number)
             due = last or step.number % self._interval == 0
             if due or came or full or len(losses) >= LOOK_STEPS:
@@ -256,15 +256,17 @@ class Session:
 
     def _tell_end(self, number: int, loss: float) -> None:
         """Raises `TrainingError` that says at which step and where in the model the numbers ended."""
-        if loss == loss and abs(loss) != float("inf"):
+        if math.isfinite(loss):
             what, where = f"the loss has exploded to {loss:.3g} at step {number}", ""
         else:
             what, where = f"the loss is no longer a number at step {number}", self._find_fault(number)
+        raise TrainingError(f"{what}{where and f', first {where}'}; {self._way_on}")
+
+    @property
+    def _way_on(self) -> str:
         lr = self._recipe.scaled_lr / 3
-        raise TrainingError(
-            f"{what}{where and f', first {where}'}; what was saved before is kept in "
-            f"{str(self._run.path)!r}; try: -o lr={lr:.1g} -o grad_clip=1"
-        )
+        kept = f"what was saved before is kept in {str(self._run.path)!r}"
+        return f"{kept}; try: -o lr={lr:.1g} -o grad_clip=1"
 
     def _find_fault(self, number: int) -> str:
         """Goes through the steps from the last checkpoint once more, watching every layer."""
@@ -292,11 +294,10 @@ class Session:
             **figures,
         }
         for name, reached in found.items():
-            if reached != reached or abs(reached) == float("inf"):
+            if not math.isfinite(reached):
                 raise TrainingError(
-                    f"the validation {name} is no longer a number (noticed at step {step.number}); what was "
-                    f"saved before is kept in {str(self._run.path)!r}; try: -o lr="
-                    f"{self._recipe.scaled_lr / 3:.1g} -o grad_clip=1"
+                    f"the validation {name} is no longer a number (noticed at step {step.number}); "
+                    f"{self._way_on}"
                 )
         progress.loss_sum, progress.loss_count = 0.0, 0
         self._append(row)
@@ -381,7 +382,7 @@ class Session:
         started = time.perf_counter()
         scaler = self._engine.accelerator.scaler
         self._progress.scaler = scaler.state_dict() if scaler is not None else {}
-        self._progress.pieces = self._pieces.count
+        self._progress.pieces, self._progress.skipped = self._pieces.count, self._pace.skipped
         save_checkpoint(
             self._run.path / LAST,
             modules=self._modules,

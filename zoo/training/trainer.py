@@ -16,7 +16,7 @@ from zoo.data.dataset import Dataset
 from zoo.errors import RunError, SpecError
 from zoo.limits import Limits
 from zoo.recipes import RESUMABLE
-from zoo.recommender import Load, detect, load_at
+from zoo.recommender import Load, load_at
 from zoo.recommender.facts import shape_of
 from zoo.recommender.prospect import foresee
 from zoo.registry import Model, Registry
@@ -62,11 +62,9 @@ def train_model(
     largest batch that fits in the place of the recipe's; `shard` splits the model over all processes. Raises
     `ZooError`; interrupted from the keyboard it saves a checkpoint and raises `KeyboardInterrupt`.
     """
-    limits = limits or Limits()
     check_optimizer(recipe)
     recipe = settle_balance(recipe, dataset)
-    spec = registry.task(dataset.problem.task)
-    task: Task = registry.task_implementation(spec.name)
+    task: Task = registry.task_implementation(dataset.problem.task)
     kept = start.spec.preprocess if start else None
     prepared = prepare(task, dataset, kept or task.fit(dataset, model.spec, recipe))
     options = {**recipe.options, **options}
@@ -79,7 +77,7 @@ def train_model(
     rehearse(module, task, prepared, model)
     load = _load(model, prepared)
     if auto_batch:
-        recipe = fitting_recipe(module, task, prepared, recipe, engine, load)
+        recipe = fitting_recipe(module, task, prepared, recipe, registry, engine, load)
     engine.check_batch(recipe, len(prepared.splits["train"]))
     if recipe.head_epochs:
         check_head(module, model.spec.head, model.name)
@@ -97,7 +95,7 @@ def train_model(
         processes=engine.world,
         sharded=engine.shard,
         precision=engine.precision,
-        compiled=compile_pays(recipe, load, detect(registry), engine),
+        compiled=compile_pays(recipe, load, registry, engine),
         versions=versions(),
         predicted=foresee(
             registry,
@@ -116,20 +114,7 @@ def train_model(
     if engine.main:
         run.save(record)
     engine.barrier()
-    return Session(
-        Plan(
-            run=run,
-            spec=spec,
-            task=task,
-            prepared=prepared,
-            module=module,
-            head=model.spec.head,
-            engine=engine,
-            registry=registry,
-            limits=limits,
-            callbacks=callbacks,
-        )
-    ).train()
+    return _session(registry, model, run, prepared, module, engine, limits, callbacks).train()
 
 
 def resume_run(
@@ -156,9 +141,7 @@ def resume_run(
         raise RunError(f"{str(run.path)!r} cannot go on: data {dataset.name!r} has changed since it began")
     recipe = _changed(record.recipe, settings or {})
     model, _ = registry.model(record.model)
-    spec = registry.task(record.problem.task)
-    task: Task = registry.task_implementation(spec.name)
-    prepared = prepare(task, dataset, record.preprocess)
+    prepared = prepare(registry.task_implementation(record.problem.task), dataset, record.preprocess)
     torch.manual_seed(recipe.seed)
     module = build(registry, model, prepared.problem, record.options)
     as_it_was = recipe if settings and "precision" in settings else recipe.replace(precision=record.precision)
@@ -166,25 +149,37 @@ def resume_run(
         as_it_was, prepared.problem, device=device, shard=record.sharded if shard is None else shard
     )
     engine.check_batch(recipe, len(prepared.splits["train"]))
-    return Session(
-        Plan(
-            run=Run(
-                run.path,
-                record.replace(
-                    recipe=recipe, processes=engine.world, sharded=engine.shard, precision=engine.precision
-                ),
-            ),
-            spec=spec,
-            task=task,
-            prepared=prepared,
-            module=module,
-            head=model.spec.head,
-            engine=engine,
-            registry=registry,
-            limits=limits or Limits(),
-            callbacks=callbacks,
-        )
-    ).train(resume=True)
+    now = record.replace(
+        recipe=recipe, processes=engine.world, sharded=engine.shard, precision=engine.precision
+    )
+    session = _session(registry, model, Run(run.path, now), prepared, module, engine, limits, callbacks)
+    return session.train(resume=True)
+
+
+def _session(
+    registry: Registry,
+    model: Model,
+    run: Run,
+    prepared: Prepared,
+    module: nn.Module,
+    engine: Engine,
+    limits: Limits | None,
+    callbacks: Sequence[Callback],
+) -> Session:
+    name = run.record.problem.task
+    plan = Plan(
+        run=run,
+        spec=registry.task(name),
+        task=registry.task_implementation(name),
+        prepared=prepared,
+        module=module,
+        head=model.spec.head,
+        engine=engine,
+        registry=registry,
+        limits=limits or Limits(),
+        callbacks=callbacks,
+    )
+    return Session(plan)
 
 
 def _changed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
