@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,15 +13,6 @@ from zoo_lstm.state import map_state
 
 CELLS = ("rnn", "lstm", "gru", "min_lstm", "min_gru")
 every_cell = pytest.mark.parametrize("cell", CELLS)
-
-
-@pytest.fixture(autouse=True)
-def _fixed_seed_and_one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def made(cell: str, inputs: int = 3, **settings: object) -> nn.Module:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -57,16 +57,6 @@ CASES: dict[str, tuple[Builder, zoo.Problem, tuple[int, ...]]] = {
 }
 every_case = pytest.mark.parametrize("case", CASES)
 CELLS = ("rnn", "lstm", "gru", "min_lstm", "min_gru")
-
-
-@pytest.fixture(autouse=True)
-def _fixed_seed_and_one_thread() -> Iterator[None]:
-    """Steps of LSTMs as small as these keep several threads waiting for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def build(case: str, **options: object) -> nn.Module:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from statistics import NormalDist
 
 import pytest
@@ -23,15 +22,6 @@ FORECAST = zoo.Problem(
     input=zoo.SeriesInput(channels=2, length=20),
     output=zoo.SeriesOutput(channels=2, length=6),
 )
-
-
-@pytest.fixture(autouse=True)
-def _fixed_seed_and_one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 # -- normalisation --

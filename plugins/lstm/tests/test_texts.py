@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -24,15 +23,6 @@ TRANSLATION = zoo.Problem(task="seq2seq", input=TOKENS, output=zoo.TokenOutput(v
 TEXT = zoo.Problem(task="text-classification", input=TOKENS, output=zoo.Classes(count=3))
 CELLS = ("rnn", "lstm", "gru", "min_lstm", "min_gru")
 BEGIN, END = 1, 2
-
-
-@pytest.fixture(autouse=True)
-def _fixed_seed_and_one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 LANGUAGE_MODELS = {

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import zoo
 from zoo_lstm.cells import LockedDropout
-from zoo_lstm.language_model import vocabulary
+from zoo_lstm.language_model import tied_head, token_vectors, vocabulary
 from zoo_lstm.lengths import embed
 from zoo_lstm.recurrent import Plan, read, recurrence
 from zoo_lstm.state import State
@@ -67,16 +67,13 @@ class AWDLSTM(nn.Module):
         output_dropout: float,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, embedding)
-        nn.init.normal_(self.embedding.weight, std=embedding**-0.5)  # as the head wants it: logits of about 1
+        self.embedding = token_vectors(vocab_size, embedding)
         self.scale = embedding**0.5  # as the layers want it: numbers of about 1 (Vaswani et al. 2017)
         self.tokens = nn.Dropout(token_dropout)
         self.before = LockedDropout(input_dropout)
         self.layers = recurrence(plan, embedding)
         self.after = LockedDropout(output_dropout)
-        self.head = nn.Linear(embedding, vocab_size)
-        self.head.weight = self.embedding.weight
-        nn.init.zeros_(self.head.bias)
+        self.head = tied_head(self.embedding)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `[B, T]` to logits `[B, T, V]`; no token sees a later one."""

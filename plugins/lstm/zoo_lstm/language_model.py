@@ -56,21 +56,33 @@ def vocabulary(problem: zoo.Problem, model: str) -> int:
     return tokens.vocab_size
 
 
+def token_vectors(vocab_size: int, size: int) -> nn.Embedding:
+    """Vectors for a head that shares them, by which logits are about 1; layers want `size**0.5` as much."""
+    embedding = nn.Embedding(vocab_size, size)
+    nn.init.normal_(embedding.weight, std=size**-0.5)
+    return embedding
+
+
+def tied_head(embedding: nn.Embedding) -> nn.Linear:
+    """From a vector to the logits of all tokens, by the tokens' own vectors."""
+    head = nn.Linear(embedding.embedding_dim, embedding.num_embeddings)
+    head.weight = embedding.weight
+    nn.init.zeros_(head.bias)
+    return head
+
+
 class LanguageModel(nn.Module):
     """Embedding, recurrent layers, and the embedding again to tell which token follows."""
 
     def __init__(self, vocab_size: int, embedding: int, plan: Plan) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, embedding)
-        nn.init.normal_(self.embedding.weight, std=embedding**-0.5)  # as the head wants it: logits of about 1
+        self.embedding = token_vectors(vocab_size, embedding)
         self.scale = embedding**0.5  # as the layers want it: numbers of about 1 (Vaswani et al. 2017)
         self.dropout = LockedDropout(plan.dropout) if plan.variational else nn.Dropout(plan.dropout)
         self.lstm = recurrence(plan, embedding)  # so named since it was nothing else
         self.norm = nn.LayerNorm(plan.width)
         self.project = nn.Linear(plan.width, embedding)
-        self.head = nn.Linear(embedding, vocab_size)
-        self.head.weight = self.embedding.weight
-        nn.init.zeros_(self.head.bias)
+        self.head = tied_head(self.embedding)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `[B, T]` to logits `[B, T, V]`; no token sees a later one."""
