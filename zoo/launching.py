@@ -35,6 +35,9 @@ def launch(processes: int, arguments: Sequence[str], *, restarts: int = 0) -> No
         monitor_interval=0.5,
     )
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it is told below
+    # else processes started anew may read, in a store that outlives them, where their predecessors
+    # listened, and wait for those (pytorch/pytorch#135712)
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     # as torchrun does: each process takes a share of the cores, not all of them
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     try:
