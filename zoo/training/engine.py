@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from zoo.errors import TrainingError
 from zoo.specs import ImageInput, Problem, Recipe
 from zoo.tasks.base import Scores
+from zoo.training.allocator import keep_freed_memory
 from zoo.training.precision import choose_precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -53,6 +54,8 @@ class Engine:
             raise TrainingError("--shard splits a model over processes, and there is one; add --processes N")
         # what processes tell each other about the run goes past the device, which need not be waited for
         self._group: Any = distributed.new_group(backend="gloo") if self.world > 1 else None
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32
             torch.backends.cudnn.benchmark = True
@@ -64,8 +67,9 @@ class Engine:
 
     @property
     def prefers_channels_last(self) -> bool:
-        """Whether convolutions are faster with the channels last: on a GPU, in half precision."""
-        return bool(self.device.type == "cuda" and self.precision != "fp32" and self._images)
+        """Whether convolutions are faster with the channels last: on a CPU, or on a GPU in half precision."""
+        halves = self.precision != "fp32"
+        return self._images and (self.device.type == "cpu" or (self.device.type == "cuda" and halves))
 
     def check_batch(self, recipe: Recipe, samples: int) -> None:
         """Raises `TrainingError` where a batch has not a sample for each process."""
