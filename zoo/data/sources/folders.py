@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from zoo.data import images
 from zoo.data.dataset import SPLITS
@@ -41,9 +40,9 @@ def _class_folders(root: Path, places: Mapping[str, Path]) -> Table | None:
         splits: dict[str, dict[str, Values]] = {}
         for split, pairs in files.items():
             paths = [path for path, _ in pairs]
-            content: list[Any] = paths
+            content: Values = paths
             if kind == "text":
-                content, more = texts.read_documents(paths)
+                content, more = texts.find_documents(paths)
                 told += more
             splits[split] = {
                 kind: content,
