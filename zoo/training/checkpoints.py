@@ -155,9 +155,11 @@ def _read_shards(folder: Path) -> dict[str, Tensor]:
 
 
 def _placed(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """A piece of an optimizer's state in parts where its parameter is."""
+    """A piece of an optimizer's state, in parts where its parameter is, and in memory in the same order."""
     if not is_part(parameter):
-        return tensor
+        if tensor.shape != parameter.shape:
+            return tensor
+        return torch.empty_like(parameter, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
     from zoo.training.shards import part_like  # slow to import
 
     return part_like(tensor, parameter)
