@@ -16,6 +16,8 @@ import msgspec
 
 from zoo.recommender.calibration import Calibration
 from zoo.recommender.facts import Load
+from zoo.recommender.priors import Priors, read_priors
+from zoo.recommender.speed import SpeedLaw, features_of
 from zoo.specs import Budget, Device, Estimate, Recipe, convert
 
 FP32 = 4
@@ -112,8 +114,15 @@ class Plan:
     What does not depend on the model is worked out once, since thousands are asked about.
     """
 
-    def __init__(self, recipe: Recipe, device: Device, calibration: Calibration | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: Device,
+        calibration: Calibration | None = None,
+        priors: Priors | None = None,
+    ) -> None:
         self.recipe, self.device, self.calibration = recipe, device, calibration
+        self._priors = priors or read_priors()
         self.precision = precision_of(recipe, device)
         self.batch = max(1, math.ceil(recipe.batch_size / (recipe.accumulate * device.count)))
         self._gpu = device.spec.kind in GPUS
@@ -130,7 +139,7 @@ class Plan:
         if pieces not in self._pieces:
             judged = max(1, self.recipe.eval_batch_size * self.recipe.accumulate // pieces)
             recipe = self.recipe.replace(accumulate=pieces, eval_batch_size=judged)
-            self._pieces[pieces] = Plan(recipe, self.device, self.calibration)
+            self._pieces[pieces] = Plan(recipe, self.device, self.calibration, self._priors)
         return self._pieces[pieces]
 
     # -- memory --
@@ -192,17 +201,53 @@ class Plan:
         if counts is None or pace is None:
             return None
         (steps, evaluations), recipe = counts, self.recipe
-        kept = load.activation_bytes(self.precision)
-        sample = 6 * load.macs * pace.per_operation + kept * pace.per_byte
-        update = OPTIMIZER_BYTES * load.parameters / pace.bandwidth
+        sample = self._sample(load, pace)
         batch = min(recipe.batch_size, load.samples or recipe.batch_size)
-        step = recipe.accumulate * pace.step_seconds + update + batch * sample / pace.at_once
+        step = self._step(load, pace, batch * sample.value)
         judged = (load.samples or batch * steps) * VALIDATION_SHARE / TRAIN_SHARE
         if recipe.eval_samples is not None:
             judged = min(judged, recipe.eval_samples)
         saved = FP32 * load.parameters * (2 + self._moments) / SAVE_BANDWIDTH
-        judging = (evaluations + 1) * (judged * sample / PASSES + saved)
-        return Cost(pace.startup + steps * step + judging, math.hypot(pace.sd, load.doubt))
+        judging = (evaluations + 1) * (judged * sample.value / PASSES + saved)
+        # reading, judging and saving are no surer than they were, however sure the steps are
+        deviation = math.hypot(max(pace.sd, sample.sd), load.doubt)
+        return Cost(pace.startup + steps * step + judging, deviation)
+
+    def step_seconds(self, load: Load, forward_seconds: float | None = None) -> Cost | None:
+        """The seconds of one optimizer step on a whole batch; None where the device's speed is not known.
+
+        `forward_seconds` are a sample's in a forward pass in this precision, where the device was timed so.
+        """
+        pace = self._pace
+        if pace is None:
+            return None
+        sample = self._sample(load, pace, forward_seconds)
+        return Cost(self._step(load, pace, self.recipe.batch_size * sample.value), sample.sd)
+
+    def _step(self, load: Load, pace: _Pace, work: float) -> float:
+        """That of a batch whose samples take `work` seconds."""
+        update = OPTIMIZER_BYTES * load.parameters / pace.bandwidth
+        return self.recipe.accumulate * pace.step_seconds + update + work / pace.at_once
+
+    def _sample(self, load: Load, pace: _Pace, forward_seconds: float | None = None) -> Cost:
+        """The seconds of one sample in training, on one device."""
+        kept = load.activation_bytes(self.precision)
+        roofline = 6 * load.macs * pace.per_operation + kept * pace.per_byte
+        start = roofline if forward_seconds is None else PASSES * forward_seconds
+        law = self._laws.get(forward_seconds is not None)
+        features = features_of(load) if law and not pace.timed else None
+        if law is None or features is None:
+            return Cost(start, pace.sd)
+        if forward_seconds is not None:
+            features = (*features, math.log(start / roofline))
+        here = self.device.spec.name == law.device
+        deviation = law.deviation if here else math.hypot(law.deviation, law.between_devices)
+        return Cost(start * math.exp(law.log_factor(features, load.family)), deviation)
+
+    @cached_property
+    def _laws(self) -> Mapping[bool, SpeedLaw]:
+        """What corrects a roofline, and what corrects a timed forward pass, on such devices."""
+        return {law.forward: law for law in self._priors.speed if law.kind == self.device.spec.kind}
 
     def count_steps(self, samples: int | None) -> tuple[int, int] | None:
         """Optimizer steps and evaluations of a training; None where only the samples could tell."""
@@ -241,6 +286,7 @@ class Plan:
             step_seconds=calibration.step_seconds if calibration else speed.step_seconds,
             startup=speed.startup_seconds + (COMPILE_SECONDS if self.recipe.compile is True else 0.0),
             at_once=self.device.count * PARALLEL if self.device.count > 1 else 1.0,
+            timed=precision in timed,
             sd=sd,
         )
 
@@ -270,6 +316,9 @@ class Plan:
                 f"{speed.compute:.0%} of the {self.precision} peak of a {spec.kind} device, and its memory "
                 f"bandwidth for {speed.traffic:g} times the activations"
             )
+            law = self._laws.get(False)
+            if law is not None:
+                source, rate = f"{source}; {law.source}", f"{rate}, corrected by its other facts"
         steps = f"{counts[0]:,} steps of {self.recipe.batch_size} samples"
         return cost.estimate(source, f"{steps}; 6 x {load.macs:.3g} MACs a sample at {rate}")
 
@@ -283,6 +332,7 @@ class _Pace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     step_seconds: float
     startup: float
     at_once: float
+    timed: bool
     sd: float
 
 

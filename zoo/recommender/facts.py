@@ -53,6 +53,7 @@ class Load(msgspec.Struct, frozen=True, gc=False):
     samples: int | None
     doubt: float
     even: bool
+    family: str = ""
 
     @property
     def parameters(self) -> int:
@@ -119,6 +120,7 @@ def load_at(spec: ModelSpec, problem: Problem, shape: Shape) -> Load | None:
         samples=problem.samples,
         doubt=0.0 if ratio == 1 else DOUBT[0] + DOUBT[1] * abs(math.log(ratio)),
         even=even,
+        family=spec.family,
     )
 
 

@@ -11,6 +11,8 @@ import msgspec
 
 from zoo.recommender.facts import shape_of
 from zoo.recommender.scale import Scale
+from zoo.recommender.scaling import LossLaw
+from zoo.recommender.speed import SpeedLaw
 from zoo.registry import Model
 from zoo.specs import Classes, Output, Problem, Record, WeightsSpec, convert
 from zoo.units import format_count
@@ -97,6 +99,8 @@ class Priors(Record, frozen=True, kw_only=True):
     family: tuple[FamilyPrior, ...] = ()
     transfer: tuple[Transfer, ...] = ()
     pretraining: tuple[Pretraining, ...] = ()
+    speed: tuple[SpeedLaw, ...] = ()
+    loss: tuple[LossLaw, ...] = ()
 
 
 @cache

@@ -6,19 +6,21 @@ import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
-from zoo import settings
+from zoo import licenses, settings
 from zoo.errors import SpecError, ZooError, closest
 from zoo.recommender.answer import Choice, Recommendation
 from zoo.recommender.calibration import Calibration, read_calibrations
 from zoo.recommender.cost import Z80, make_estimate
 from zoo.recommender.filter import Candidate, Filter
 from zoo.recommender.objective import Weight
+from zoo.recommender.priors import read_priors
 from zoo.recommender.reasons import (
     cheapness,
     cost_notes,
     ranking_notes,
     reasons_for,
     score_basis,
+    size_notes,
     unmet_notes,
 )
 from zoo.recommender.score import ScoreModel
@@ -55,7 +57,7 @@ def recommend(
     `data` is what the commands to run give after `--data`. `calibrations` stand in for this machine's.
     Raises `ZooError` for a problem, task or option that makes no sense.
     """
-    _check(problem, objective, top)
+    _check(problem, budget, objective, top)
     task = registry.task(problem.task)
     models = [model for model in registry.models.values() if problem.task in model.spec.tasks]
     if not models:
@@ -84,6 +86,7 @@ def recommend(
         notes=(
             *chosen_from.notes,
             *ranking_notes(scores, objective, weight, ranked),
+            *size_notes(read_priors(), problem),
             *cost_notes(ranked, device, chosen_from.memory_limit),
             *(() if ranked else unmet_notes(rejected, pretrained)),
         ),
@@ -94,13 +97,16 @@ def recommend(
     )
 
 
-def _check(problem: Problem, objective: str, top: int) -> None:
+def _check(problem: Problem, budget: Budget, objective: str, top: int) -> None:
     """Raises `SpecError` that lists everything about the question that makes no sense."""
     faults = []
     if problem.samples == 0:
         faults.append("samples = 0: there is nothing to train on")
     if isinstance(problem.output, Classes) and problem.output.count == 1:
         faults.append("a single class: there is nothing to tell apart")
+    if budget.commercial and budget.licenses and not any(licenses.commercial(one) for one in budget.licenses):
+        asked = ", ".join(budget.licenses)
+        faults.append(f"commercial use, but only under {asked}: leave out the one or the other")
     if objective not in OBJECTIVES:
         close = closest(objective, OBJECTIVES)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(OBJECTIVES)}"

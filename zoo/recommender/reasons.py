@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from zoo.recommender.answer import Rejection
 from zoo.recommender.filter import Candidate
 from zoo.recommender.objective import Weight
+from zoo.recommender.priors import Priors
 from zoo.recommender.score import ScoreModel
-from zoo.specs import Device, Evidence
+from zoo.specs import Device, Evidence, Problem, TokenInput
 from zoo.units import format_bytes, format_count, format_seconds
 
 NONE_YET = "not enough evidence"
@@ -98,6 +99,20 @@ def cost_notes(ranked: Sequence[Candidate], device: Device, memory_limit: float 
         lacking = "how many samples there are" if device.spec.peak_flops else f"the speed of {device.title}"
         notes.append(f"{lacking} is not known, so no time can be foretold")
     return notes
+
+
+def size_notes(priors: Priors, problem: Problem) -> list[str]:
+    """Which size of a language model so much text is in balance with, where a law of its loss is known."""
+    law = next((law for law in priors.loss if law.task == problem.task), None)
+    if law is None or not problem.samples or not isinstance(problem.input, TokenInput):
+        return []
+    tokens = problem.samples * problem.input.length
+    parameters = law.balanced_parameters(tokens)
+    far = ", far below the models it was fitted on" if parameters < law.fewest else ""
+    told = (
+        f"{format_count(tokens)} tokens, each seen once, go best with {format_count(parameters)} parameters"
+    )
+    return [f"{told} ({law.source}{far})"]
 
 
 def unmet_notes(rejected: Sequence[Rejection], pretrained: bool | None) -> list[str]:

@@ -1,0 +1,210 @@
+"""Laws of time and of loss, and what the recommender says to questions that make no sense."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo.recommender import Calibration, load_at
+from zoo.recommender.cost import Plan
+from zoo.recommender.facts import Load, shape_of
+from zoo.recommender.priors import Priors, read_priors
+from zoo.recommender.scaling import LossLaw
+from zoo.recommender.speed import CUT, SpeedLaw, features_of
+
+IMAGES = zoo.ImageInput(channels=3, height=224, width=224)
+PROBLEM = zoo.Problem(task="image-classification", input=IMAGES, output=zoo.Classes(count=10), samples=2000)
+GPU = zoo.Device(
+    spec=zoo.DeviceSpec(
+        name="toy-gpu",
+        kind="cuda",
+        memory_bytes=8 * 10**9,
+        bandwidth_bytes=400 * 10**9,
+        peak_flops={"fp32": 10e12, "bf16": 40e12},
+    )
+)
+RECIPE = zoo.Recipe(batch_size=1000, precision="bf16")
+FACTS = zoo.Facts(
+    parameters=20_000_000,
+    macs=4_000_000_000,
+    activation_bytes={"fp32": 90_000_000, "bf16": 45_000_000},
+    largest_tensor_bytes={"fp32": 3_000_000, "bf16": 1_500_000},
+)
+
+
+def _load(facts: zoo.Facts = FACTS, family: str = "cnn") -> Load:
+    spec = zoo.ModelSpec(
+        name="net",
+        family=family,
+        tasks=("image-classification",),
+        builder="toy:build",
+        reference=PROBLEM,
+        facts=facts,
+    )
+    load = load_at(spec, PROBLEM, shape_of(PROBLEM.input, PROBLEM.output))
+    assert load
+    return load
+
+
+def _law(**fields: object) -> SpeedLaw:
+    features = features_of(_load())
+    assert features
+    settings = {
+        "kind": "cuda",
+        "device": "toy-gpu",
+        "middles": features,
+        "spreads": (1.0,) * 5,
+        "intercept": 0.0,
+        "linear": (0.0,) * 5,
+        "products": (0.0,) * 15,
+        "deviation": 0.1,
+        "between_devices": 0.2,
+        "source": "made up",
+    }
+    return SpeedLaw(**{**settings, **fields})  # type: ignore[arg-type]
+
+
+def _step(law: SpeedLaw | None, load: Load, **options: object) -> tuple[float, float]:
+    priors = Priors(speed=(law,) if law else ())
+    cost = Plan(RECIPE, GPU, priors=priors, **options).step_seconds(load)  # type: ignore[arg-type]
+    assert cost
+    return cost.value, cost.sd
+
+
+# -- time -------------------------------------------------------------------------------------
+
+
+def test_a_law_is_a_polynomial_of_features_that_are_cut_at_its_edges() -> None:
+    law = _law(
+        middles=(0.0, 10.0), spreads=(1.0, 2.0), intercept=0.5, linear=(2.0, 3.0), products=(5.0, 7.0, 11.0)
+    )
+    assert law.log_factor((1.0, 8.0), "cnn") == pytest.approx(0.5 + 2 - 3 + 5 - 7 + 11)
+    edge = 0.5 + 2 * CUT + 5 * CUT**2
+    assert law.log_factor((99.0, 10.0), "cnn") == pytest.approx(edge)
+
+
+def test_a_law_corrects_the_time_of_the_samples_by_features_and_family() -> None:
+    plain, _ = _step(None, _load())
+    twice, deviation = _step(_law(intercept=math.log(2)), _load())
+    assert twice == pytest.approx(2 * plain, rel=0.03)  # what a step costs without samples stays
+    assert deviation == 0.1
+    hybrid, _ = _step(_law(families={"hybrid": math.log(3)}), _load(family="hybrid"))
+    assert hybrid == pytest.approx(3 * plain, rel=0.03)
+
+
+def test_a_law_is_less_sure_of_another_device_and_silent_of_one_that_was_timed() -> None:
+    law = _law(intercept=math.log(2), device="another")
+    assert _step(law, _load())[1] == pytest.approx(math.hypot(0.1, 0.2))
+    timed = Calibration(flops={"bf16": 5e12}, step_seconds=0.0)
+    assert _step(law, _load(), calibration=timed) == _step(None, _load(), calibration=timed)
+
+
+def test_facts_that_leave_something_out_have_no_features() -> None:
+    assert features_of(_load(zoo.Facts(parameters=1000, macs=1000))) is None
+    assert _step(_law(intercept=9.0), _load(zoo.Facts(parameters=1000, macs=1000)))[0] < 1.0
+
+
+def test_a_timed_forward_pass_stands_for_the_roofline() -> None:
+    law = _law(forward=True, middles=(0.0,) * 6, spreads=(1.0,) * 6, linear=(0.0,) * 6, products=(0.0,) * 21)
+    plan = Plan(RECIPE, GPU, priors=Priors(speed=(law,)))
+    slow, slower = (plan.step_seconds(_load(), forward_seconds=seconds) for seconds in (0.01, 0.02))
+    assert slow
+    assert slower
+    assert slower.value == pytest.approx(2 * slow.value, rel=0.01)
+    assert 20 < slow.value < 60  # a thousand samples of 10 ms, and as much again and more for the way back
+
+
+def test_the_shipped_laws_are_whole_and_do_not_leave_the_ground() -> None:
+    laws = read_priors().speed
+    assert [(law.kind, law.forward) for law in laws] == [("cuda", True)]
+    for law in laws:
+        size = 5 + law.forward
+        assert len(law.middles) == len(law.spreads) == len(law.linear) == size
+        assert len(law.products) == size * (size + 1) // 2
+        assert 0 < law.deviation < 0.3
+        features = features_of(_load())
+        assert features
+        assert 0.4 < math.exp(law.log_factor((*features, 0.0), "cnn")) < 2.5  # a ResNet-50's figures
+
+
+# -- loss -------------------------------------------------------------------------------------
+
+
+def test_the_best_size_for_a_budget_is_where_the_loss_is_least() -> None:
+    law = LossLaw(
+        task="t",
+        floor=1.8,
+        parameters_factor=480.0,
+        parameters_exponent=0.35,
+        tokens_factor=2000.0,
+        tokens_exponent=0.37,
+        fewest=1,
+        source="made up",
+    )
+    operations = 1e20
+    best = law.best_parameters(operations)
+    least = law.loss(best, operations / (6 * best))
+    for factor in (0.8, 1.25):
+        assert law.loss(factor * best, operations / (6 * factor * best)) > least
+    assert law.balanced_parameters(operations / (6 * best)) == pytest.approx(best)
+
+
+# -- nonsense ---------------------------------------------------------------------------------
+
+DESCRIBED = ("--task", "image-classification", "--input", "3x64x64")
+NONSENSE = {
+    "zero samples": ((*DESCRIBED, "--classes", "2", "--samples", "0"), "nothing to train on"),
+    "one class": ((*DESCRIBED, "--classes", "1", "--samples", "9"), "nothing to tell apart"),
+    "unknown device": (("--data", "digits", "--device", "rtx-9999"), "no device named 'rtx-9999'"),
+    "unknown task": (("--task", "mind-reading", "--samples", "9"), "no task named 'mind-reading'"),
+    "contradiction": (
+        ("--data", "digits", "--commercial", "--license", "cc-by-nc-4.0"),
+        "commercial use, but only under cc-by-nc-4.0",
+    ),
+    "negative memory": (("--data", "digits", "--memory", "-1GB"), "'-1GB' is not a size such as 8GB"),
+}
+
+
+def _ask(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "zoo", "recommend", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_nonsense_gets_one_line_that_says_what_is_wrong(name: str, home: Path) -> None:
+    arguments, told = NONSENSE[name]
+    done = _ask(home, *arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert told in line
+
+
+def test_a_budget_that_nothing_fits_is_told_with_what_would_be_needed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_PLUGINS", "cnn")
+    done = _ask(home, "--data", "digits", "--device", "rtx-3090", "--memory", "10MB", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["recommendations"] == []
+    (note,) = [note for note in answer["notes"] if note.startswith("nothing fits")]
+    assert "needs least" in note
+    assert "\n" not in note
