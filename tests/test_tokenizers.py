@@ -210,7 +210,7 @@ def test_a_broken_definition_is_one_line(name: str) -> None:
 
 def test_a_tokenizer_of_another_kind_is_refused() -> None:
     told = refused(zoo.DataError, open_tokenizer, TextPreprocess(tokenizer="words", length=8))
-    assert told == "tokenizer 'words' is not known; known: bytes, bpe, wordpiece"
+    assert told == "tokenizer 'words' is not known; known: bytes, bpe, wordpiece, huggingface"
 
 
 @pytest.mark.parametrize(("key", "value"), [("tokenizer", "words"), ("vocab_size", 259)])

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.commands import reading_options
-from zoo.errors import RunError, SpecError, WeightsError, ZooError
+from zoo.errors import DataError, RunError, SpecError, WeightsError, ZooError
 from zoo.limits import Limits
 from zoo.paths import is_file, is_folder
 from zoo.recipes import resolve_recipe, takes_largest_batch
 from zoo.registry import Model, Registry, installed
 from zoo.runs import RECORD, TOKENIZER, WEIGHTS, Run, free_folder, has_tokenizer
-from zoo.specs import Budget, Device, Problem, TextPreprocess, WeightsSpec, convert
+from zoo.specs import Budget, Device, Problem, Recipe, TextPreprocess, WeightsSpec, convert, to_builtins
 
 if TYPE_CHECKING:
     import torch
@@ -29,13 +29,19 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-def list_models(pattern: str = "*", **filters: Any) -> list[str]:
+def list_models(
+    pattern: str = "*", *, sort: str | None = None, pareto: Sequence[str] = (), **filters: Any
+) -> list[str]:
     """The full names of the installed models that pass every filter.
 
-    `pattern` is a glob over names; the filters are those of `Registry.list_models`: `task`, `family`,
-    `plugin`, `license`, `commercial`, `pretrained`, `max_parameters`.
+    `pattern` is a glob over names, or the name of a group; the filters are those of `Registry.list_models`:
+    `task`, `family`, `plugin`, `license`, `commercial`, `pretrained`, `max_parameters`. `pareto` leaves those
+    that no other beats in these of `zoo.columns`, such as `("top1", "parameters")`; `sort` is one of them,
+    by default the first that was asked for, or the name. Raises `UnknownNameError` for no such column.
     """
-    return [model.name for model in installed().list_models(pattern, **filters)]
+    from zoo.columns import select
+
+    return [model.name for model in select(installed().list_models(pattern, **filters), sort, pareto)]
 
 
 def info(name: str) -> Model:
@@ -144,7 +150,8 @@ def train(
     start = None
     if initial is not None:
         check_kept(initial.preprocess, chosen, initial.name)
-        start = Start(spec=initial, path=_fetch(initial))
+        options = {**_their_options(entry, initial), **options}
+        start = Start(spec=_reading(entry, initial, chosen), path=_fetch(initial))
     return train_model(
         registry,
         entry,
@@ -274,7 +281,7 @@ def evaluate(
     from zoo.tasks.text import tell_truncation, truncation
 
     registry = installed()
-    module = _loaded(model, device)
+    module = loaded(model, device)
     card = module.zoo
     dataset = load_dataset(data, judge=split, registry=registry) if isinstance(data, str) else data
     dataset = match_labels(dataset, card.problem, card.labels, card.name)
@@ -325,7 +332,7 @@ def predict(
     from zoo.tasks.text import tell_cut
 
     registry = installed()
-    module = _loaded(model, device)
+    module = loaded(model, device)
     card = module.zoo
     task = registry.task_implementation(card.problem.task)
     texts = [items] if isinstance(items, str) else [os.fspath(item) for item in items]
@@ -356,6 +363,8 @@ def _data_of(run: Run, data: str | Dataset | None) -> Dataset:
 
     if data is not None and not isinstance(data, str):
         return data
+    if not (data or run.record.source):
+        raise DataError(f"the data of {str(run.path)!r} was made in code and cannot be read again; pass it")
     return load_dataset(data or run.record.source, **run.record.data.get("options", {}))
 
 
@@ -372,7 +381,7 @@ def pick_device(name: str) -> str:
 # -- names to weights -------------------------------------------------------------------------
 
 
-def _loaded(model: str | os.PathLike[str] | nn.Module, device: str) -> Any:
+def loaded(model: str | os.PathLike[str] | nn.Module, device: str) -> Any:
     """A module with weights and the preprocessing that belongs to them."""
     module: Any = load(model, device=device) if isinstance(model, (str, os.PathLike)) else model
     card = getattr(module, "zoo", None)
@@ -400,6 +409,11 @@ def _resolve(
 
 
 def _find_weights(entry: Model, tagged: WeightsSpec | None, weights: str | None) -> WeightsSpec | None:
+    spec = _named_weights(entry, tagged, weights)
+    return spec and described(entry, spec)
+
+
+def _named_weights(entry: Model, tagged: WeightsSpec | None, weights: str | None) -> WeightsSpec | None:
     if weights is None:
         return tagged
     if tagged is not None:
@@ -416,6 +430,19 @@ def _find_weights(entry: Model, tagged: WeightsSpec | None, weights: str | None)
     return entry.tagged(weights)
 
 
+def _reading(entry: Model, spec: WeightsSpec, recipe: Recipe) -> WeightsSpec:
+    """Weights of others, trained on with texts as long as the recipe says and not as they could read."""
+    preprocess = spec.preprocess
+    if not entry.spec.layout or not recipe.length or not isinstance(preprocess, TextPreprocess):
+        return spec
+    return spec.replace(preprocess=preprocess.replace(length=min(recipe.length, preprocess.length)))
+
+
+def _their_options(entry: Model, spec: WeightsSpec) -> dict[str, Any]:
+    """The builder's options that weights of others need; a run is started from with options of its own."""
+    return dict(spec.receipt.get("options", {})) if entry.spec.layout else {}
+
+
 def weights_of_file(entry: Model, source: str) -> WeightsSpec:
     """The record of a file at `source`: what its receipt says, where it carries one of a run."""
     from zoo.runs import Receipt
@@ -430,6 +457,29 @@ def weights_of_file(entry: Model, source: str) -> WeightsSpec:
     if told.model != entry.name:
         raise WeightsError(f"{source} holds weights of {told.model!r}, not of {entry.name}")
     return spec.replace(problem=told.problem, preprocess=told.preprocess, labels=told.labels, receipt=receipt)
+
+
+def described(entry: Model, spec: WeightsSpec) -> WeightsSpec:
+    """The record, with what the files beside the weights say where others wrote them.
+
+    That is read by the layout that the model names; what the record says itself stays as it is.
+    """
+    if entry.spec.layout is None or spec.preprocess is not None:
+        return spec
+    from zoo.build import layout_of
+    from zoo.weights import fetch_weights
+    from zoo.weights.shards import read_headers
+    from zoo.weights.sources import beside
+
+    path = fetch_weights(spec)
+    header = read_headers(path)
+    layout = layout_of(installed(), entry, header)
+    if layout is None:
+        return spec
+    shapes = {name: found.shape for name, found in header.tensors.items()}
+    told = layout.describe(shapes, beside(spec, path))
+    said = to_builtins(spec)
+    return spec.replace(**{name: value for name, value in told.items() if name not in said})
 
 
 def weights_of_run(run: Run) -> WeightsSpec:

@@ -19,10 +19,12 @@ from zoo.profile import example_inputs, profile
 from zoo.registry import Model, Registry
 from zoo.specs import Classes, Facts, ImageInput, ModelSpec, Preprocess, Problem, WeightsSpec
 from zoo.weights.headers import Header
+from zoo.weights.layouts import Layout
 from zoo.weights.report import LoadReport
 from zoo.weights.shards import files_of, read_headers
 
 COMPUTED_BYTES = 256 << 20  # of buffers that are in no file, beside as many as the file has
+KINDS = {"float": torch.float32, "complex": torch.complex64, "boolean": torch.bool, "integer": torch.int64}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,30 +141,70 @@ def build_with_weights(
     fit is an error that lists the tensors.
     """
     header = read_headers(path)
-    told, trained = trained, trained or model.spec.reference  # one that says nothing is of the usual kind
+    stated, trained = trained, trained or model.spec.reference  # one that says nothing is of the usual kind
     exact = trained is None or _same_shape(trained, problem)
     same_head = trained is None or _size(trained.output) == _size(problem.output)
     head = () if same_head else model.spec.head
-    known = problem if exact else told
+    known = problem if exact else stated
+    layout = layout_of(registry, model, header)
     if known is not None:  # what the file holds is known before a byte of it is mapped, or one is allocated
         with torch.device("meta"), _WithoutValues(most=_calls(header)):
             module = build(registry, model, known, options)
-        given = {name: (entry.shape, entry.kind) for name, entry in header.tensors.items()}
-        _compare(module, given, source, head)
+        promised = _without_values(header)
+        _translate(model, layout, promised, module)
+        _compare(module, _found(promised), source, head)
         _check_computed(module, header, path, source)
     tensors = _map(path)
-    adapted, fresh = dict[str, str](), dict[str, str]()
+    fresh = dict[str, str]()
     if not exact:
         module = build(registry, model, problem, options)
-        adapted = _adapt(registry, model, tensors, module)
-        found = {name: (tuple(tensor.shape), _kind(tensor)) for name, tensor in tensors.items()}
-        fresh = _compare(module, found, source, head)
+    told = _translate(model, layout, tensors, module)
+    if not exact:
+        told |= _adapt(registry, model, tensors, module)
+        fresh = _compare(module, _found(tensors), source, head)
     _fill(module, tensors, fresh)
     if _left_on_meta(module):  # buffers that no file holds: computed by the constructor, so it must run
         module = build(registry, model, problem, options)
         _fill(module, tensors, fresh)
-    loaded = tuple(name for name in tensors if name not in fresh and name not in adapted)
-    return module, LoadReport(source=source, loaded=loaded, adapted=adapted, new=fresh)
+    loaded = tuple(name for name in tensors if name not in fresh and name not in told)
+    unused = tuple(name for name in told if name not in tensors)
+    adapted = {name: reason for name, reason in told.items() if name in tensors}
+    return module, LoadReport(source=source, loaded=loaded, adapted=adapted, new=fresh, unused=unused)
+
+
+def layout_of(registry: Registry, model: Model, header: Header) -> Layout | None:
+    """The layout by which a file is read; None where the zoo wrote it, or the model names none."""
+    if model.spec.layout is None or "zoo" in header.metadata:
+        return None
+    layout: Layout = registry.resolve(model.plugin, model.spec.layout)
+    return layout
+
+
+def _translate(
+    model: Model, layout: Layout | None, tensors: dict[str, Tensor], module: nn.Module
+) -> dict[str, str]:
+    """What the layout did to which, to give the tensors the names that the module has for them."""
+    if layout is None:
+        return {}
+    try:
+        return dict(layout.read(tensors, module))
+    except ZooError:
+        raise
+    except Exception as error:
+        reason = describe_error(error)
+        raise PluginError(model.plugin.name, f"reading weights of {model.name} failed: {reason}") from error
+
+
+def _without_values(header: Header) -> dict[str, Tensor]:
+    """The tensors of a file as its header describes them."""
+    return {
+        name: torch.empty(entry.shape, dtype=KINDS[entry.kind], device="meta")
+        for name, entry in header.tensors.items()
+    }
+
+
+def _found(tensors: Mapping[str, Tensor]) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {name: (tuple(tensor.shape), _kind(tensor)) for name, tensor in tensors.items()}
 
 
 def _map(path: Path) -> dict[str, Tensor]:

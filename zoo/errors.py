@@ -56,6 +56,10 @@ class WeightsError(ZooError):
     """Weights that cannot be had, trusted or fitted to the model."""
 
 
+class AbsentError(WeightsError):
+    """A file that its source, which answers, does not have."""
+
+
 class UntrustedError(WeightsError):
     """A file that is not what its record says, or not what it was at first; no other source stands in."""
 

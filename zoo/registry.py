@@ -313,7 +313,7 @@ class Registry:
         pretrained: bool | None = None,
         max_parameters: int | None = None,
     ) -> list[Model]:
-        """The models that pass every filter, by name; `pattern` is a glob over full or bare names.
+        """The models that pass every filter, by name; `pattern` is a glob over names, or a group of models.
 
         With `license`, a model is kept when it or one of its weights has it; with `commercial`, only models
         and weights whose licences permit commercial use.
@@ -326,7 +326,7 @@ class Registry:
             names = {spec.license.lower(), *(weights.license.lower() for weights in entry.weights)}
             size = spec.facts.parameters if spec.facts else None
             return (
-                (fnmatchcase(entry.name, pattern) or fnmatchcase(spec.name, pattern))
+                _matches(entry, pattern)
                 and (task is None or task in spec.tasks)
                 and (family is None or family == spec.family)
                 and (plugin is None or plugin == entry.plugin.name)
@@ -472,6 +472,16 @@ def _is_of_time(remark: str) -> bool:
 def _to_stderr(line: str) -> None:
     if not settings.quiet():
         print(line, file=sys.stderr)  # noqa: T201
+
+
+def _matches(model: Model, pattern: str) -> bool:
+    """Whether the pattern is a glob over its full or bare name, or the name of its group, as it stands."""
+    spec = model.spec
+    return (
+        fnmatchcase(model.name, pattern)
+        or fnmatchcase(spec.name, pattern)
+        or (spec.group is not None and pattern in (spec.group, f"{model.plugin.name}/{spec.group}"))
+    )
 
 
 def iterate_weights(registry: Registry) -> Iterator[tuple[Model, WeightsSpec]]:

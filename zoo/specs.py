@@ -274,7 +274,10 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
     parameters that may be newly initialised when weights for other classes are loaded. `adapter` names a
     function `(tensors, module) -> reasons` that fits weights for inputs of another size: it changes the
     dict of tensors by name, and returns what it did to which.
+    `layout` names a `zoo.weights.layouts.Layout`, by which weights that others wrote are read.
     `image_size` is set where the architecture takes only that one.
+    `group` names the architectures that it belongs with, such as all of `resnet`: where a plugin brings many,
+    `zoo list` shows a line for each group, and takes its name for a pattern.
     """
 
     name: ModelName
@@ -287,7 +290,9 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
     facts: Facts | None = None
     head: tuple[str, ...] = ()
     adapter: Object | None = None
+    layout: Object | None = None
     image_size: Count | None = None
+    group: ModelName | None = None
     summary: str = ""
     paper: str = ""
     license: str = "Apache-2.0"

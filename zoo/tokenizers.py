@@ -2,6 +2,7 @@
 
 In all of them token 0 is padding. `bpe` (Sennrich et al. 2016, over bytes as in GPT-2) loses nothing;
 `wordpiece` (as in BERT, Devlin et al. 2019) passes over white space, so it reads and cannot write.
+`huggingface` is one that others trained, as its own `tokenizer.json` says.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ Tokens = NDArray[np.integer[Any]]
 PADDING = 0
 SPECIAL = ("<pad>", "<begin>", "<end>")  # the first tokens of a trained vocabulary, in this order
 UNKNOWN = "<unk>"
+FOREIGN = "huggingface"
+PADS = ("[PAD]", "<pad>")
 RARE = 2  # times that a pair must be met to become a token
 
 
@@ -51,6 +54,16 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def before(self) -> tuple[int, ...]:
+        """The tokens with which a text that is to be read begins."""
+        ...
+
+    @property
+    def after(self) -> tuple[int, ...]:
+        """The tokens with which a text that is to be read ends."""
+        ...
+
+    @property
     def sizes(self) -> NDArray[np.int32]:
         """The bytes that each token stands for, `[V]`; zeros where it is not lossless."""
         ...
@@ -72,6 +85,8 @@ class ByteTokenizer:
     begin: int = 257
     end: int = 258
     lossless: bool = True
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
 
     @property
     def sizes(self) -> NDArray[np.int32]:
@@ -100,7 +115,10 @@ class ByteTokenizer:
 
 @dataclass(frozen=True)
 class TrainedTokenizer:
-    """A trained vocabulary behind Hugging Face `tokenizers`."""
+    """A trained vocabulary behind Hugging Face `tokenizers`.
+
+    `shift` is added to its numbers where its first is not padding.
+    """
 
     key: str
     inner: tokenizers.Tokenizer
@@ -108,12 +126,18 @@ class TrainedTokenizer:
     lossless: bool
     begin: int = 1
     end: int = 2
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    shift: int = 0
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """int16 tokens, int32 where the vocabulary is larger than that."""
         found = self.inner.encode_batch_fast(list(map(_clean, texts)), add_special_tokens=False)
         kind = np.int16 if len(self.sizes) <= np.iinfo(np.int16).max else np.int32
-        return [np.array(encoding.ids, dtype=kind) for encoding in found]
+        encoded: list[Tokens] = [np.array(encoding.ids, dtype=kind) for encoding in found]
+        for tokens in encoded:
+            tokens += self.shift
+        return encoded
 
     def decode(self, tokens: Iterable[int]) -> str:
         """As the vocabulary writes them."""
@@ -122,7 +146,7 @@ class TrainedTokenizer:
             if token == self.end:
                 break
             if token not in (PADDING, self.begin):
-                kept.append(token)
+                kept.append(token - self.shift)
         return str(self.inner.decode(kept, skip_special_tokens=False))
 
 
@@ -133,8 +157,8 @@ def open_tokenizer(preprocess: TextPreprocess) -> Tokenizer:
     """
     if preprocess.tokenizer == "bytes":
         return ByteTokenizer()
-    if preprocess.tokenizer not in TRAINED:
-        known = ", ".join(("bytes", *TRAINED))
+    if preprocess.tokenizer not in (*TRAINED, FOREIGN):
+        known = ", ".join(("bytes", *TRAINED, FOREIGN))
         raise DataError(f"tokenizer {preprocess.tokenizer!r} is not known; known: {known}")
     return _open(preprocess.tokenizer, preprocess.definition, preprocess.sha256)
 
@@ -154,6 +178,8 @@ def _open(kind: str, definition: str, sha256: str | None) -> Tokenizer:
         raise WeightsError(
             f"the {kind} tokenizer is broken: {reason}; get its tokenizer.json, or the weights, anew"
         ) from None
+    if kind == FOREIGN:
+        return _foreign(key, inner)
     vocabulary: dict[str, int] = inner.get_vocab(with_added_tokens=True)
     first = tuple(inner.id_to_token(number) for number in range(len(SPECIAL)))
     if first != SPECIAL or sorted(vocabulary.values()) != list(range(len(vocabulary))):
@@ -169,6 +195,37 @@ def _open(kind: str, definition: str, sha256: str | None) -> Tokenizer:
         for token, number in vocabulary.items():
             sizes[number] = len(token) if token not in SPECIAL else 0  # each character stands for a byte
     return TrainedTokenizer(key=key, inner=inner, sizes=sizes, lossless=kind == "bpe")
+
+
+def _foreign(key: str, inner: tokenizers.Tokenizer) -> Tokenizer:
+    """One that others trained: its own first and last tokens, its numbers from 1 where 0 is no padding."""
+    inner.no_padding()
+    inner.no_truncation()
+    inner.encode_special_tokens = True
+    vocabulary: dict[str, int] = inner.get_vocab(with_added_tokens=True)
+    shift = 0 if inner.id_to_token(PADDING) in PADS else 1
+    special = {number for number, added in inner.get_added_tokens_decoder().items() if added.special}
+    inside, whole = (inner.encode("a", add_special_tokens=framed).ids for framed in (False, True))
+    start = next((n for n in range(len(whole)) if whole[n : n + len(inside)] == inside), 0)
+    before = tuple(number + shift for number in whole[:start])
+    after = tuple(number + shift for number in whole[start + len(inside) :])
+    last = max(special, default=0) + shift
+    lossless = isinstance(inner.decoder, decoders.ByteLevel) and inner.normalizer is None
+    sizes = np.zeros(max(vocabulary.values(), default=0) + 1 + shift, dtype=np.int32)
+    if lossless:
+        for token, number in vocabulary.items():
+            sizes[number + shift] = 0 if number in special else len(token)
+    return TrainedTokenizer(
+        key=key,
+        inner=inner,
+        sizes=sizes,
+        lossless=lossless,
+        begin=(before or (last,))[0],
+        end=(after or (last,))[-1],
+        before=before,
+        after=after,
+        shift=shift,
+    )
 
 
 def train_tokenizer(kind: str, texts: Iterable[str], vocab_size: int) -> str:

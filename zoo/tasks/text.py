@@ -254,7 +254,8 @@ def token_output(preprocess: TextPreprocess) -> TokenOutput:
 
 def encode_texts(texts: Sequence[str], preprocess: TextPreprocess) -> tuple[PaddedTexts, Cut]:
     """Texts cut and padded to the preprocessing's length."""
-    return _padded(texts, open_tokenizer(preprocess), Layout(room=preprocess.length))
+    tokenizer = open_tokenizer(preprocess)
+    return _padded(texts, tokenizer, _reading(tokenizer, preprocess))
 
 
 def encode_targets(texts: Sequence[str], preprocess: TextPreprocess) -> tuple[PaddedTexts, Cut]:
@@ -276,6 +277,11 @@ def encode_stream(columns: Columns, preprocess: TextPreprocess) -> StreamSplit:
 def pack_stream(texts: Sequence[str], tokenizer: Tokenizer) -> Packed:
     """Documents one after another, each followed by the end token."""
     return pack_texts(texts, tokenizer, Layout(after=(tokenizer.end,)))
+
+
+def _reading(tokenizer: Tokenizer, preprocess: TextPreprocess) -> Layout:
+    """How a text that is to be read is laid out."""
+    return Layout(room=preprocess.length, before=tokenizer.before, after=tokenizer.after)
 
 
 def _padded(texts: Sequence[str], tokenizer: Tokenizer, layout: Layout) -> tuple[PaddedTexts, Cut]:
@@ -311,7 +317,8 @@ def _truncated(totals: Mapping[str, tuple[int, Cut]]) -> dict[str, Any]:
 
 def tell_cut(texts: Sequence[str], preprocess: TextPreprocess) -> list[str]:
     """A line where some of the texts to predict from are longer than the model can see."""
-    cut = count_cut(texts, open_tokenizer(preprocess), Layout(room=preprocess.length))
+    tokenizer = open_tokenizer(preprocess)
+    cut = count_cut(texts, tokenizer, _reading(tokenizer, preprocess))
     return tell_truncation(_truncated({"text": (preprocess.length, cut)}))
 
 

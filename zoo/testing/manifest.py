@@ -28,8 +28,9 @@ def _faults(registry: Registry, plugin: Plugin) -> Iterator[str]:
         if model.plugin is plugin:
             yield from registry.task_faults(model)
             yield from _told(registry.resolve, plugin, model.spec.builder)
-            if model.spec.adapter:
-                yield from _told(registry.resolve, plugin, model.spec.adapter)
+            for named in (model.spec.adapter, model.spec.layout):
+                if named:
+                    yield from _told(registry.resolve, plugin, named)
             for task in model.spec.recipes:
                 yield from _told(_check_recipe, model, task)
     for task_spec in registry.tasks_of(plugin):

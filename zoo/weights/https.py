@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zoo import settings
-from zoo.errors import UntrustedError, WeightsError
+from zoo.errors import AbsentError, UntrustedError, WeightsError
 from zoo.units import format_bytes
 from zoo.weights import cache, pins, transfers
 from zoo.weights.trust import Expectation, fault_of_new
@@ -232,7 +232,7 @@ def _refusal(uri: str, response: httpx2.Response) -> Exception:
     if status in REFUSED:
         return WeightsError(f"{uri}: {told}; fetch the file with your login, and pass it as file:PATH")
     if status in (404, 410):
-        return WeightsError(f"{uri}: {told}: there is no such file (any more); check the address")
+        return AbsentError(f"{uri}: {told}: there is no such file (any more); check the address")
     return WeightsError(f"{uri}: {told}, which is no file; check the address")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
 from zoo import settings
-from zoo.errors import UntrustedError, WeightsError
+from zoo.errors import AbsentError, UntrustedError, WeightsError
 from zoo.weights import cache, pins, transfers
 from zoo.weights.https import BUSY, FULL, LONGEST_WAIT, one_line, retry_after
 from zoo.weights.trust import Expectation, fault_of_new
@@ -86,11 +87,13 @@ def _tell_of_moved(uri: str, commit: str) -> None:
 def _download(uri: str) -> Path:
     import httpx2
     from huggingface_hub import hf_hub_download  # slow to import
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
     repo, revision, file = parts(uri)
     here = find(uri)
     if offline := _offline():  # hf_hub_download(local_files_only=True) would ask the hub for other things
+        if _known_absent(repo, revision, file):
+            raise AbsentError(f"{uri}: the repository has no such file")
         if here is None:
             raise WeightsError(
                 f"{uri}: is not in the cache, and {offline}=1 is set; with a network: "
@@ -99,13 +102,23 @@ def _download(uri: str) -> Path:
         return here
     try:
         if here is None:
-            _ask_hub(uri)
+            with contextlib.suppress(RemoteEntryNotFoundError):  # hf_hub_download finds so too, and remembers
+                _ask_hub(uri)
         bars = None if transfers.shown() else _silent()
         return Path(hf_hub_download(repo, file, revision=revision, tqdm_class=bars))
     except LocalEntryNotFoundError as error:
         raise WeightsError(f"{uri}: {reason(error.__cause__ or error)}") from None
+    except RemoteEntryNotFoundError as error:
+        raise AbsentError(f"{uri}: {reason(error)}") from None
     except (httpx2.HTTPError, OSError, ValueError) as error:
         raise WeightsError(f"{uri}: {reason(error)}") from None
+
+
+def _known_absent(repo: str, revision: str | None, file: str) -> bool:
+    """Whether the hub has said before that there is no such file."""
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+
+    return try_to_load_from_cache(repo, file, revision=revision) is _CACHED_NO_EXIST
 
 
 def _offline() -> str | None:

@@ -12,7 +12,7 @@ import importlib.util
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from zoo.errors import UntrustedError, WeightsError
+from zoo.errors import AbsentError, UntrustedError, WeightsError
 from zoo.paths import is_file, is_folder
 from zoo.specs import WeightsSpec
 from zoo.weights import cache, https, hub
@@ -20,9 +20,10 @@ from zoo.weights.headers import check_name
 from zoo.weights.shards import files_of, is_index, read_index
 from zoo.weights.trust import ANYTHING, Expectation, sha256
 
-__all__ = ["cached_files", "check_file", "fetch", "fetch_weights", "find_local", "sha256"]
+__all__ = ["beside", "cached_files", "check_file", "fetch", "fetch_weights", "find_local", "sha256"]
 
 DEFAULT_FILES = ("model.safetensors", "model.safetensors.index.json")
+LONGEST = 64 << 20  # bytes of a file beside weights; a large vocabulary has a quarter of that
 
 
 def fetch_weights(spec: WeightsSpec) -> Path:
@@ -68,6 +69,27 @@ def find_local(spec: WeightsSpec) -> Path | None:
         except WeightsError:
             continue
     return None
+
+
+def beside(spec: WeightsSpec, path: Path) -> Callable[[str], bytes | None]:
+    """What reads the files beside these weights, which are at `path`: None for one that is not there.
+
+    From the hub they are of the same commit. Raises `WeightsError` for one that cannot be had.
+    """
+    places = {_find(uri): uri for uri in map(_in_folder, spec.sources) if _is_here(uri)}
+    home = places.get(path, f"file:{path}")
+    home = hub.at_commit(home, path) if home.startswith("hf://") else home
+
+    def read(name: str) -> bytes | None:
+        try:
+            found = _fetch_file(_sibling(home, name), ANYTHING)
+        except AbsentError:
+            return None
+        if found.stat().st_size > LONGEST:
+            raise WeightsError(f"{found}: is too long for a file beside weights")
+        return found.read_bytes()
+
+    return read
 
 
 def check_file(path: Path, spec: WeightsSpec) -> None:
@@ -129,6 +151,13 @@ def _find(uri: str) -> Path | None:
     return _LOCAL[scheme](uri, rest.removeprefix("//")) if scheme in _LOCAL else None
 
 
+def _is_here(uri: str) -> bool:
+    try:
+        return _find(uri) is not None
+    except WeightsError:
+        return False
+
+
 def _sibling(uri: str, name: str) -> str:
     """The URI of the file `name` beside the one of `uri`."""
     address, mark, query = uri.partition("?")
@@ -156,14 +185,14 @@ def _from_package(uri: str, rest: str) -> Path:
         )
     path = Path(found.submodule_search_locations[0], file)
     if not path.is_file():
-        raise WeightsError(f"{uri}: the installed {package!r} has no such file")
+        raise AbsentError(f"{uri}: the installed {package!r} has no such file")
     return path
 
 
 def _from_file(uri: str, rest: str) -> Path:
     path = Path(rest)
     if not is_file(path):
-        raise WeightsError(f"{uri}: no such file")
+        raise AbsentError(f"{uri}: no such file")
     return path
 
 

@@ -455,6 +455,7 @@ def test_every_model_of_the_plugin_is_built_as_its_manifest_says() -> None:
     for spec in zoo_transformer.zoo_models():
         model, _ = registry.model(f"transformer/{spec.name}")
         assert model.spec == spec
-        assert isinstance(zoo.load(f"transformer/{spec.name}"), nn.Module)
-        names.add(spec.name)
+        if spec.layout is None:  # those that others published have tests of their own
+            assert isinstance(zoo.load(f"transformer/{spec.name}"), nn.Module)
+            names.add(spec.name)
     assert names == set(CASES)

@@ -9,3 +9,9 @@ import zoo
 def zoo_models() -> list[zoo.ModelSpec]:
     """The architectures that `models.toml` describes."""
     return zoo.read_models(__package__, "models.toml")
+
+
+@zoo.hookimpl
+def zoo_weights() -> list[zoo.WeightsSpec]:
+    """The published weights that `weights.toml` lists, on the Hugging Face hub."""
+    return zoo.read_weights(__package__, "weights.toml")

@@ -1,17 +1,54 @@
 """The block that every model of this package is a stack of.
 
 Pre-norm (Xiong et al. 2020, figure 1b) with rotary positions (Su et al. 2021) and a SwiGLU MLP (Shazeer
-2020); no biases. LayerNorm rather than RMSNorm: torch fuses it in mixed precision too. In shapes, B is
-the batch, T and S the lengths of two sequences, D the model's dimension, N the number of heads.
+2020); no biases. LayerNorm rather than RMSNorm: torch fuses it in mixed precision too. A `Style` makes it
+that of a model which was published otherwise. In shapes, B is the batch, T and S the lengths of two
+sequences, D the model's dimension, N the number of heads.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a block is made; as it stands, this package's own way.
+
+    `activation` is that of the MLP: `swiglu`, or one of `ACTIVATIONS` in an MLP `hidden` wide. `post_norm`
+    has the norm after each sum (Xiong et al. 2020, figure 1a), and then none at the end of the stack.
+    """
+
+    rotary: bool = True
+    bias: bool = False
+    post_norm: bool = False
+    activation: str = "swiglu"
+    hidden: int = 0
+    eps: float = 1e-5
+
+    def norm(self, dim: int) -> nn.LayerNorm:
+        """LayerNorm over `dim` features."""
+        return nn.LayerNorm(dim, eps=self.eps, bias=self.bias)
+
+    def mlp(self, dim: int) -> nn.Module:
+        """What works on each position by itself."""
+        return SwiGLU(dim) if self.activation == "swiglu" else MLP(dim, self)
+
+
+OURS = Style()
 
 
 class Transformer(nn.Module):
@@ -32,14 +69,15 @@ class Transformer(nn.Module):
         cross: bool = False,
         dropout: float = 0.0,
         base: float = 10_000.0,
+        style: Style = OURS,
     ) -> None:
         super().__init__()
-        self.pairs = dim // heads // 2
+        self.pairs = dim // heads // 2 if style.rotary else 0
         self.base = base
         self.blocks = nn.ModuleList(
-            Block(dim, heads, causal=causal, cross=cross, dropout=dropout) for _ in range(depth)
+            Block(dim, heads, causal=causal, cross=cross, dropout=dropout, style=style) for _ in range(depth)
         )
-        self.norm = nn.LayerNorm(dim, bias=False)
+        self.norm = nn.Identity() if style.post_norm else style.norm(dim)
 
     def forward(
         self,
@@ -57,56 +95,68 @@ class Transformer(nn.Module):
         seen, at least one in each row; by default all. A causal stack takes no `keep`: what comes after
         an element it does not see anyhow.
         """
-        if positions is None:
-            positions = torch.arange(hidden.shape[1], device=hidden.device)[:, None]
-        turns = rotary_turns(positions, self.pairs, self.base)
+        turns = self._turns(hidden, positions) if self.pairs else None
         for block in self.blocks:
             hidden = block(hidden, turns, keep, memory, memory_keep)
         out: Tensor = self.norm(hidden)
         return out
 
+    def _turns(self, hidden: Tensor, positions: Tensor | None) -> Tensor:
+        if positions is None:
+            positions = torch.arange(hidden.shape[1], device=hidden.device)[:, None]
+        return rotary_turns(positions, self.pairs, self.base)
+
 
 class Block(nn.Module):
     """Attention, attention to a memory where there is one, then an MLP; each added to its input."""
 
-    def __init__(self, dim: int, heads: int, *, causal: bool, cross: bool, dropout: float) -> None:
+    def __init__(
+        self, dim: int, heads: int, *, causal: bool, cross: bool, dropout: float, style: Style = OURS
+    ) -> None:
         super().__init__()
-        self.norm_attention = nn.LayerNorm(dim, bias=False)
-        self.attention = Attention(dim, heads, causal=causal)
+        self.post_norm = style.post_norm
+        self.norm_attention = style.norm(dim)
+        self.attention = Attention(dim, heads, causal=causal, bias=style.bias)
         if cross:
-            self.norm_cross = nn.LayerNorm(dim, bias=False)
-            self.cross = Attention(dim, heads)
-        self.norm_mlp = nn.LayerNorm(dim, bias=False)
-        self.mlp = SwiGLU(dim)
+            self.norm_cross = style.norm(dim)
+            self.cross = Attention(dim, heads, bias=style.bias)
+        self.norm_mlp = style.norm(dim)
+        self.mlp = style.mlp(dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
         hidden: Tensor,
-        turns: Tensor,
+        turns: Tensor | None,
         keep: Tensor | None,
         memory: Tensor | None,
         memory_keep: Tensor | None,
     ) -> Tensor:
         """`hidden[B, T, D]` to the same shape."""
-        seen = self.norm_attention(hidden)
-        hidden = hidden + self.dropout(self.attention(seen, seen, keep, turns))
+        hidden = self._add(hidden, self.norm_attention, lambda seen: self.attention(seen, seen, keep, turns))
         if memory is not None:
-            hidden = hidden + self.dropout(self.cross(self.norm_cross(hidden), memory, memory_keep))
-        out: Tensor = hidden + self.dropout(self.mlp(self.norm_mlp(hidden)))
+            hidden = self._add(hidden, self.norm_cross, lambda seen: self.cross(seen, memory, memory_keep))
+        return self._add(hidden, self.norm_mlp, self.mlp)
+
+    def _add(self, hidden: Tensor, norm: nn.Module, part: Callable[[Tensor], Tensor]) -> Tensor:
+        """`hidden` and what `part` makes of it, with the norm before `part` or after the sum."""
+        if self.post_norm:
+            out: Tensor = norm(hidden + self.dropout(part(hidden)))
+        else:
+            out = hidden + self.dropout(part(norm(hidden)))
         return out
 
 
 class Attention(nn.Module):
     """Scaled dot-product attention with several heads (Vaswani et al. 2017, section 3.2)."""
 
-    def __init__(self, dim: int, heads: int, *, causal: bool = False) -> None:
+    def __init__(self, dim: int, heads: int, *, causal: bool = False, bias: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.causal = causal
-        self.query = nn.Linear(dim, dim, bias=False)
-        self.key_value = nn.Linear(dim, 2 * dim, bias=False)
-        self.out = nn.Linear(dim, dim, bias=False)
+        self.query = nn.Linear(dim, dim, bias=bias)
+        self.key_value = nn.Linear(dim, 2 * dim, bias=bias)
+        self.out = nn.Linear(dim, dim, bias=bias)
 
     def forward(
         self, hidden: Tensor, memory: Tensor, keep: Tensor | None = None, turns: Tensor | None = None
@@ -141,6 +191,21 @@ class SwiGLU(nn.Module):
         """`[B, T, D]` to the same shape, each position by itself."""
         gate, value = self.expand(hidden).chunk(2, dim=-1)
         out: Tensor = self.contract(F.silu(gate) * value)
+        return out
+
+
+class MLP(nn.Module):
+    """Two layers and an activation between them (Vaswani et al. 2017, section 3.3)."""
+
+    def __init__(self, dim: int, style: Style) -> None:
+        super().__init__()
+        self.activation = style.activation
+        self.expand = nn.Linear(dim, style.hidden, bias=style.bias)
+        self.contract = nn.Linear(style.hidden, dim, bias=style.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """`[B, T, D]` to the same shape, each position by itself."""
+        out: Tensor = self.contract(ACTIVATIONS[self.activation](self.expand(hidden)))
         return out
 
 

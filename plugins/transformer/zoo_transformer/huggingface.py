@@ -1,0 +1,92 @@
+"""Models as Hugging Face lays them out: `config.json`, `model.safetensors`, `tokenizer.json`.
+
+A sentence encoder has `modules.json` besides, which says how the tokens' vectors become one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import zoo
+from zoo_transformer.bert import Bert
+from zoo_transformer.configs import (
+    DESCRIBERS,
+    TOKENIZER,
+    Read,
+    Shapes,
+    check_plain,
+    config_of,
+    document,
+    sentence_files,
+)
+from zoo_transformer.gpt2 import GPT2
+from zoo_transformer.keymap import KeyMap, matches, read_key_maps, to_ours, to_theirs
+
+
+@dataclass(frozen=True)
+class HuggingFace:
+    """The layout of the models of some `model_type`s."""
+
+    kinds: tuple[str, ...]
+
+    def describe(self, shapes: Shapes, read: Read) -> dict[str, Any]:
+        """What the files beside weights say of them, as fields of a `zoo.WeightsSpec`.
+
+        Raises `zoo.WeightsError` for a model of another kind, or a variant that is not built here.
+        """
+        config = document(read, "config.json")
+        kind = config.get("model_type")
+        if kind not in self.kinds:
+            raise zoo.WeightsError(
+                f"config.json says model_type = {kind!r}, where {' or '.join(self.kinds)} is read"
+            )
+        check_plain(config)
+        try:
+            return DESCRIBERS[kind](config, shapes, read)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise zoo.WeightsError(f"config.json is not one of {kind}: {error!r}") from None
+
+    def read(self, tensors: dict[str, Tensor], module: nn.Module) -> dict[str, str]:
+        """Gives `tensors` the module's own names; returns what was done to which, beyond the name."""
+        maps: list[KeyMap] = [read_key_maps()[kind] for kind in self.kinds]
+        best = max(maps, key=lambda keys: matches(keys, list(tensors)))
+        return to_ours(best, tensors, module.state_dict())
+
+    def write(self, module: nn.Module) -> tuple[dict[str, Tensor], dict[str, bytes]]:
+        """Their tensors by name, and their other files by name, for a module that `zoo.load` gave.
+
+        Raises `zoo.WeightsError` where theirs has no such variant.
+        """
+        config, bare = config_of(module)
+        tensors = to_theirs(read_key_maps()[config["model_type"]], module.state_dict(), bare=bare)
+        beside = {"config.json": msgspec.json.format(msgspec.json.encode(config), indent=2)}
+        preprocess = getattr(getattr(module, "zoo", None), "preprocess", None)
+        if isinstance(preprocess, zoo.TextPreprocess) and preprocess.tokenizer == TOKENIZER:
+            beside["tokenizer.json"] = preprocess.definition.encode()
+        if isinstance(module, Bert) and module.pooling == "mean":
+            beside |= sentence_files(module, preprocess)
+        return tensors, beside
+
+
+gpt2 = HuggingFace(("gpt2",))
+encoder = HuggingFace(("bert", "distilbert"))
+
+
+def export(module: nn.Module, folder: Path) -> None:
+    """Writes a GPT-2 or an encoder into the new `folder`, for `transformers` to load.
+
+    Raises `zoo.WeightsError` for another model, or a variant that theirs has not.
+    """
+    layout = gpt2 if isinstance(module, GPT2) else encoder
+    tensors, beside = layout.write(module)
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    for name, content in beside.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
