@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from zoo.cli.output import json_option, print_json, print_table
+from zoo.columns import select, takes_part, top1
 from zoo.registry import Model, installed
 from zoo.specs import to_builtins
-from zoo.units import format_bytes, format_count, parse_count
+from zoo.units import format_bytes, format_count, format_metric, parse_count
 
 MANY = 50  # models of one plugin that are shown one by one
+COLUMNS = ("model", "task", "parameters", "MACs", "top-1", "weights", "summary")
+PUBLISHED = COLUMNS.index("top-1")
 
 
 @click.command("list")
@@ -24,34 +28,40 @@ MANY = 50  # models of one plugin that are shown one by one
 @click.option("--commercial", is_flag=True, help="Only models and weights that may be used commercially.")
 @click.option("--pretrained/--scratch", default=None, help="Only models with, or without, weights.")
 @click.option("--max-params", metavar="N", help="Only models of at most so many parameters, such as 5M.")
-@click.option("--sort", type=click.Choice(["name", "params", "macs"]), default="name", show_default=True)
+@click.option("--sort", metavar="COLUMN", help="By name, parameters, macs or top1; the best come first.")
+@click.option(
+    "--pareto", metavar="COLUMNS", help="Only what no other model beats in all of these, as in top1,params."
+)
 @click.option("--all", "every", is_flag=True, help="Show the models of large plugins one by one too.")
 @json_option
 def list_models(
-    pattern: str, max_params: str | None, sort: str, every: bool, as_json: bool, **filters: Any
+    pattern: str,
+    max_params: str | None,
+    sort: str | None,
+    pareto: str | None,
+    every: bool,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
-    """List models. PATTERN is a glob over names, such as 'resnet*'."""
+    """List models. PATTERN is a glob over names, such as 'resnet*', or the name of a group."""
     limit = parse_count(max_params) if max_params else None
-    models = installed().list_models(pattern, max_parameters=limit, **filters)
-    if sort != "name":
-        models.sort(key=lambda model: _size(model, sort))
+    columns = [name.strip() for name in pareto.split(",")] if pareto else []
+    found = installed().list_models(pattern, max_parameters=limit, **filters)
+    models = select(found, sort, columns)
+    if unknown := sum(not takes_part(model, columns) for model in found):
+        click.echo(f"left out: {unknown:,} models of which {' or '.join(columns)} is not known", err=True)
     if as_json:
         print_json({"schema": 1, "models": [as_record(model) for model in models]})
         return
-    counts: dict[str, int] = {}
-    for model in models:
-        counts[model.plugin.name] = counts.get(model.plugin.name, 0) + 1
-    folded = (
-        {name for name, count in counts.items() if count > MANY} if not every and pattern == "*" else set()
-    )
-    rows = [_row(model) for model in models if model.plugin.name not in folded]
-    rows += _folded_rows([model for model in models if model.plugin.name in folded])
-    print_table(
-        ("model", "task", "parameters", "MACs", "weights", "summary"), rows, right=("parameters", "MACs")
-    )
+    counts = Counter(model.plugin.name for model in models)
+    one_by_one = every or pattern != "*" or bool(columns)
+    folded: set[str] = set() if one_by_one else {name for name, count in counts.items() if count > MANY}
+    _print_models(models, folded, by_name=not columns and sort in (None, "name"))
     if folded:
         names = " and ".join(f"'{name}/*'" for name in sorted(folded))
-        click.echo(f"{len(models):,} models; one by one: zoo list {names}, or --all", err=True)
+        click.echo(
+            f"{len(models):,} models; one by one: zoo list GROUP, zoo list {names}, or --all", err=True
+        )
 
 
 @click.command()
@@ -80,9 +90,11 @@ def as_record(model: Model) -> dict[str, Any]:
         "tasks": spec.tasks,
         "parameters": facts.parameters if facts else None,
         "macs": facts.macs if facts else None,
+        "top1": top1(model),
         "license": spec.license,
         "summary": spec.summary,
         "paper": spec.paper,
+        "group": spec.group,
         "plugin": model.plugin.name,
         "distribution": model.plugin.distribution,
         "facts": to_builtins(facts) if facts else None,
@@ -101,9 +113,29 @@ def as_record(model: Model) -> dict[str, Any]:
     }
 
 
-def _size(model: Model, by: str) -> tuple[bool, int]:
-    facts = model.spec.facts
-    return facts is None, (facts.parameters if by == "params" else facts.macs) if facts else 0
+def _print_models(models: Sequence[Model], folded: set[str], *, by_name: bool) -> None:
+    """A row for each model, or for a whole group of a folded plugin, by name or by where its first one is."""
+    groups: dict[str, list[Model]] = {}
+    for model in models:
+        groups.setdefault(_label(model) if model.plugin.name in folded else model.name, []).append(model)
+    rows = [
+        _row(members[0]) if len(members) == 1 else _group_row(label, members)
+        for label, members in groups.items()
+    ]
+    if by_name:
+        rows.sort()
+    shown = [place for place in range(len(COLUMNS)) if place != PUBLISHED or any(row[place] for row in rows)]
+    print_table(
+        [COLUMNS[place] for place in shown],
+        [[row[place] for place in shown] for row in rows],
+        right=("parameters", "MACs", "top-1"),
+    )
+
+
+def _label(model: Model) -> str:
+    """The name of a model's group; of those without one, the family's."""
+    group = model.spec.group
+    return f"{model.plugin.name}/{group}" if group else f"{model.plugin.name}/* ({model.spec.family})"
 
 
 def _row(model: Model) -> tuple[str, ...]:
@@ -115,36 +147,40 @@ def _row(model: Model) -> tuple[str, ...]:
         ", ".join(model.spec.tasks),
         format_count(facts.parameters) if facts else "?",
         format_count(facts.macs) if facts else "?",
+        _best([model]),
         shown,
         model.spec.summary,
     )
 
 
-def _folded_rows(models: Sequence[Model]) -> list[tuple[str, ...]]:
-    """One row for each family of a plugin: how many, from what size to what."""
-    groups: dict[tuple[str, str], list[Model]] = {}
-    for model in models:
-        groups.setdefault((model.plugin.name, model.spec.family), []).append(model)
-    rows: list[tuple[str, ...]] = []
-    for (plugin, family), members in sorted(groups.items()):
-        facts = [model.spec.facts for model in members if model.spec.facts]
-        tasks = dict.fromkeys(task for model in members for task in model.spec.tasks)
-        weights = sum(len(model.weights) for model in members)
-        rows.append(
-            (
-                f"{plugin}/*",
-                ", ".join(tasks),
-                _span([fact.parameters for fact in facts]),
-                _span([fact.macs for fact in facts]),
-                f"{weights:,} sets",
-                f"{len(members):,} models of family {family}",
-            )
-        )
-    return rows
+def _group_row(label: str, members: Sequence[Model]) -> tuple[str, ...]:
+    """How many there are, from what size to what."""
+    facts = [model.spec.facts for model in members if model.spec.facts]
+    tasks = dict.fromkeys(task for model in members for task in model.spec.tasks)
+    families = dict.fromkeys(model.spec.family for model in members)
+    weights = sum(len(model.weights) for model in members)
+    return (
+        label,
+        ", ".join(tasks),
+        _span([fact.parameters for fact in facts]),
+        _span([fact.macs for fact in facts]),
+        _best(members),
+        f"{weights:,} sets" if weights else "",
+        f"{len(members):,} models, {' and '.join(families)}",
+    )
+
+
+def _best(models: Sequence[Model]) -> str:
+    """The best published top-1 among the models; empty where none is."""
+    shares = [share for model in models if (share := top1(model)) is not None]
+    return format_metric(max(shares), "fraction") if shares else ""
 
 
 def _span(values: Sequence[int]) -> str:
-    return f"{format_count(min(values))} to {format_count(max(values))}" if values else "?"
+    if not values:
+        return "?"
+    least, most = format_count(min(values)), format_count(max(values))
+    return least if least == most else f"{least} to {most}"
 
 
 def _model_lines(model: Model) -> list[tuple[str, str]]:
@@ -153,6 +189,7 @@ def _model_lines(model: Model) -> list[tuple[str, str]]:
         ("model", model.name),
         ("summary", spec.summary),
         ("family", spec.family),
+        ("group", spec.group or ""),
         ("tasks", ", ".join(spec.tasks)),
         ("plugin", model.plugin.origin),
         ("license", spec.license),

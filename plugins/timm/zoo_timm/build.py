@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import timm
@@ -10,6 +11,8 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import Tensor, nn
 
 import zoo
+from zoo_timm.features import as_features
+from zoo_timm.options import FEATURES, arguments_of
 
 
 def build(problem: zoo.Problem, *, architecture: str, **options: Any) -> nn.Module:
@@ -17,24 +20,40 @@ def build(problem: zoo.Problem, *, architecture: str, **options: Any) -> nn.Modu
 
     That is what `timm.create_model` gives for the problem's classes, channels and, where the
     architecture is built for one size of image, that size; `options` go there too, such as
-    `drop_path_rate=0.1`. The few encoders that end in tokens or feature maps get a dense layer
-    on their mean, named `head`, beside their own tensors.
+    `drop_path_rate=0.1`, for which `drop_path` may stand. With `features_only=True` it gives feature maps in
+    place of logits, of which `out_indices` choose some (`zoo_timm.features`). The few encoders that end in
+    tokens or feature maps get a dense layer on their mean, named `head`, beside their own tensors.
 
     Raises `zoo.SpecError` for a problem without images or classes, for an architecture that the
-    installed timm lacks, and for a size of image that the architecture cannot do.
+    installed timm lacks, for a size of image that the architecture cannot do, and for options that make no
+    sense.
     """
     image, classes = problem.expect(architecture, zoo.ImageInput, zoo.Classes)
     if not timm.is_model(architecture):
         raise zoo.SpecError(architecture, [f"no such architecture in timm {timm.__version__}"])
+    arguments = arguments_of(architecture, options)
+    features, indices = (arguments.pop(name, None) for name in FEATURES)
     cfg = config_of(architecture)
     if cfg.fixed_input_size:
-        options = {"img_size": (image.height, image.width), **options}
-    options = {"num_classes": classes.count, "in_chans": image.channels, **options}
+        arguments = {"img_size": (image.height, image.width), **arguments}
+    arguments = {"num_classes": classes.count, "in_chans": image.channels, **arguments}
     if (image.height, image.width) != tuple(cfg.input_size[1:]):
-        _check_size(architecture, image, options)
-    model: nn.Module = timm.create_model(architecture, **options)
+        _check_size(architecture, image, arguments)
+    model: nn.Module = _create(architecture, arguments, asked=options)
+    if features:
+        return as_features(model, architecture, arguments, indices)
     # The encoders have no classes, whatever they are asked for.
     return model if model.num_classes else _with_head(model, classes.count)
+
+
+def _create(architecture: str, arguments: dict[str, Any], *, asked: Mapping[str, Any]) -> Any:
+    """As `timm.create_model`; raises `zoo.SpecError` for an architecture that leaves no paths out."""
+    try:
+        return timm.create_model(architecture, **arguments)
+    except TypeError as error:
+        if "drop_path" in asked and "'drop_path_rate'" in str(error):
+            raise zoo.SpecError(architecture, ["has no drop_path; leave the option out"]) from None
+        raise
 
 
 def config_of(name: str) -> PretrainedCfg:

@@ -11,6 +11,7 @@ import torch
 import zoo
 import zoo.training
 from zoo_timm.build import build, config_of
+from zoo_timm.options import arguments_of
 
 
 class ConfigForTimm(zoo.training.Callback):
@@ -34,6 +35,7 @@ def config_for_timm(run: zoo.Run) -> dict[str, Any] | None:
     with torch.device("meta"):
         model: Any = build(record.problem, **options)
     name = options.pop("architecture")
+    options = arguments_of(name, options)
     known, size = config_of(name), [record.preprocess.height, record.preprocess.width]
     if not known.num_classes:
         return None

@@ -1,11 +1,12 @@
 """Makes `models.json` and `weights.json` from the installed timm.
 
-    python -m zoo_timm.manifest --cache facts.jsonl --results results-imagenet.csv
+    python -m zoo_timm.manifest --results results-imagenet.csv
 
-Tracing every architecture takes an hour or two of one core, so what is traced goes to the cache at once and
-a later call goes on from there. A call with `--only 'resnet*'` traces no others, and writes a
-manifest in which the rest has no facts yet. `results-imagenet.csv` is the table in timm's
-repository.
+Tracing an architecture takes some 15 s of a core, all of them hours. So what the manifest has is not traced
+again under the same release of timm, what is traced goes to a cache at once, and the manifest is written each
+20 of them: a call that is interrupted is repeated, and goes on. It begins with those that have most weights.
+`--limit 20` traces no more than 20, `--only 'resnet*'` no others; the rest has no facts until then.
+`results-imagenet.csv` is the table in timm's repository; without it the accuracies stay as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import time
 import tomllib
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -31,12 +33,14 @@ import torch
 from timm.models import PretrainedCfg
 
 import zoo
+import zoo.settings
 from zoo.profile import example_inputs, profile
 from zoo_timm.build import build, config_of
-from zoo_timm.weights import TASK, Row, Table
+from zoo_timm.weights import TASK, Row, Table, read_table
 
 HERE = Path(__file__).parent
 TIMEOUT_SECONDS = 900
+BATCH = 20  # architectures traced between two times that the manifest is written
 SIZES = (64, 96, 128, 160, 224)
 NO_WIDTH = 1009  # classes: a prime that is no layer's width
 SPDX = {
@@ -70,20 +74,72 @@ class Traced(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Traces what the cache lacks, then writes both files."""
-    parser = argparse.ArgumentParser(prog="python -m zoo_timm.manifest", description=__doc__)
-    parser.add_argument("--cache", type=Path, required=True, help="what was traced so far; made if missing")
-    parser.add_argument("--results", type=Path, required=True, help="timm's results-imagenet.csv")
+    """Traces what is missing, and writes both files."""
+    parser = argparse.ArgumentParser(
+        prog="python -m zoo_timm.manifest",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--cache", type=Path, help="what was traced so far; by default in the zoo's folder")
+    parser.add_argument("--results", type=Path, help="timm's results-imagenet.csv")
     parser.add_argument("--only", default="*", help="trace only the architectures that this glob matches")
+    parser.add_argument("--limit", type=int, help="trace at most so many")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    names = timm.list_models()
-    traced = trace_models([name for name in names if fnmatchcase(name, chosen.only)], chosen.cache)
-    families = read_families()
-    models = [describe_model(name, families, traced.get(name)) for name in names]
-    _write("models.json", "models", {"models": models})
-    table = make_table(timm.list_models(pretrained=True), read_results(chosen.results))
-    _write("weights.json", "weights", msgspec.to_builtins(table))
+    table, names = read_table(), timm.list_models()
+    cache = chosen.cache or zoo.settings.home() / "timm-facts.jsonl"
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    traced = {**read_cache(cache), **recorded(table)}
+    results = read_results(chosen.results) if chosen.results else recorded_results(table)
+    missing = [name for name in wanted_first(names, table) if fnmatchcase(name, chosen.only)]
+    missing = [name for name in missing if name not in traced or traced[name].fault][: chosen.limit]
+    _write_models(names, traced)
+    made = make_table(timm.list_models(pretrained=True), results)
+    _write("weights.json", "weights", msgspec.to_builtins(made))
+    for start in range(0, len(missing), BATCH):
+        sys.stderr.write(f"{start:,} of {len(missing):,} traced\n")
+        traced |= trace_models(missing[start : start + BATCH], cache)
+        _write_models(names, traced)
+
+
+# -- what is known already --------------------------------------------------------------------
+
+
+def recorded(table: Table) -> dict[str, Traced]:
+    """What the manifest has of architectures whose facts are known, if it is of the installed timm."""
+    if table.timm != timm.__version__:
+        return {}
+    return {
+        model.name: Traced(
+            name=model.name, timm=table.timm, head=model.head, facts=model.facts, image_size=model.image_size
+        )
+        for model in zoo.read_models(__package__, "models.json")
+        if model.facts
+    }
+
+
+def recorded_results(table: Table) -> Results:
+    """The accuracies of the weights as the table has them."""
+    prepared = table.preprocess
+    return {
+        (f"{row.model}.{row.tag}", place.height, round(place.crop_pct, 3)): row.top1
+        for row in table.weights
+        for place in [prepared[row.preprocess]]
+        if row.top1 is not None
+    }
+
+
+def read_cache(cache: Path) -> dict[str, Traced]:
+    """What was traced under the installed timm; the last line of an architecture counts."""
+    lines = cache.read_bytes().splitlines() if cache.exists() else []
+    found = [msgspec.json.decode(line, type=Traced) for line in lines]
+    return {entry.name: entry for entry in found if entry.timm == timm.__version__}
+
+
+def wanted_first(names: Sequence[str], table: Table) -> list[str]:
+    """The names by how many sets of weights there are, those with most first."""
+    counts = Counter(row.model for row in table.weights)
+    return sorted(names, key=lambda name: (-counts[name], name))
 
 
 # -- models -----------------------------------------------------------------------------------
@@ -107,6 +163,7 @@ def describe_model(
         "facts": traced.facts if traced else None,
         "head": traced.head if traced else classifiers(config_of(name)),
         "image_size": traced.image_size if traced else None,
+        "group": kind.get("group", kind["module"]),
         "summary": kind["summary"],
         "paper": f"https://arxiv.org/abs/{paper}" if paper and "/" not in paper else paper,
     }
@@ -121,7 +178,7 @@ def read_families() -> dict[str, dict[str, Any]]:
 def kind_of(name: str, families: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Family, summary and paper of an architecture: its file's, and over them its variant's."""
     module = timm.model_entrypoint(name).__module__.rpartition(".")[2]
-    kind = {key: value for key, value in families[module].items() if key != "variant"}
+    kind = {"module": module} | {key: value for key, value in families[module].items() if key != "variant"}
     for variant in families[module].get("variant", ()):
         if fnmatchcase(name, variant["names"]):
             kind |= {key: value for key, value in variant.items() if key != "names"}
@@ -153,9 +210,7 @@ def classifiers(cfg: PretrainedCfg) -> tuple[str, ...]:
 
 def trace_models(names: Sequence[str], cache: Path) -> dict[str, Traced]:
     """Whatever of the names the cache has, and the rest, which is added to it one by one."""
-    lines = cache.read_bytes().splitlines() if cache.exists() else []
-    found = [msgspec.json.decode(line, type=Traced) for line in lines]
-    traced = {entry.name: entry for entry in found if entry.timm == timm.__version__}
+    traced = read_cache(cache)
     missing = [name for name in names if name not in traced or traced[name].fault]
     with cache.open("ab") as file:
         for number, name in enumerate(missing, start=1):
@@ -298,6 +353,12 @@ def read_results(path: Path) -> Results:
         }
 
 
+def _write_models(names: Sequence[str], traced: Mapping[str, Traced]) -> None:
+    families = read_families()
+    models = [describe_model(name, families, traced.get(name)) for name in names]
+    _write("models.json", "models", {"models": models})
+
+
 def _place(known: dict[bytes, int], record: zoo.ImagePreprocess | zoo.Problem) -> int:
     return known.setdefault(msgspec.json.encode(record), len(known))
 
@@ -307,7 +368,9 @@ def _write(file: str, rows: str, document: Mapping[str, Any]) -> None:
     lines = b",\n".join(map(msgspec.json.encode, document[rows]))
     rest = msgspec.json.encode({key: value for key, value in document.items() if key != rows})
     start = re.sub(rb"\}$", b"," if len(rest) > 2 else b"", rest)
-    (HERE / file).write_bytes(start + f'"{rows}":[\n'.encode() + lines + b"\n]}\n")
+    partial = HERE / f"{file}.partial"
+    partial.write_bytes(start + f'"{rows}":[\n'.encode() + lines + b"\n]}\n")
+    partial.replace(HERE / file)  # in one go: others read it meanwhile
 
 
 if __name__ == "__main__":

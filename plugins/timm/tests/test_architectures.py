@@ -1,0 +1,136 @@
+"""All of timm's architectures on the meta device, and sixty of all kinds for real."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from torch import nn
+
+import zoo
+import zoo_timm
+from zoo.profile import count_parameters
+from zoo_timm.build import build, config_of
+
+SHARDS = 12
+SIDES = (32, 64, 96, 128, 160, 192, 224)
+SIXTY = (
+    "botnet26t_256",
+    "gernet_s",
+    "repvgg_a0",
+    "mobileone_s0",
+    "cait_xxs24_224",
+    "coat_lite_tiny",
+    "convit_tiny",
+    "convnext_atto",
+    "convnextv2_atto",
+    "crossvit_tiny_240",
+    "darknet17",
+    "deit_tiny_patch16_224",
+    "densenet121",
+    "dla46_c",
+    "edgenext_xx_small",
+    "efficientformer_l1",
+    "efficientformerv2_s0",
+    "efficientnet_lite0",
+    "efficientvit_b0",
+    "efficientvit_m0",
+    "eva02_tiny_patch14_224",
+    "fastvit_t8",
+    "gcvit_xxtiny",
+    "ghostnet_050",
+    "hardcorenas_a",
+    "hgnetv2_b0",
+    "inception_next_atto",
+    "lcnet_035",
+    "levit_128s",
+    "mambaout_femto",
+    "coatnet_nano_rw_224",
+    "poolformer_s12",
+    "caformer_s18",
+    "gmlp_ti16_224",
+    "resmlp_12_224",
+    "mobilenetv3_small_050",
+    "mobilenetv4_conv_small_035",
+    "mobilevit_xxs",
+    "mobilevitv2_050",
+    "nf_regnet_b0",
+    "pit_ti_224",
+    "pvt_v2_b0",
+    "regnetx_002",
+    "repghostnet_050",
+    "repvit_m0_9",
+    "resnest14d",
+    "resnet10t",
+    "resnetv2_18",
+    "rexnet_100",
+    "sequencer2d_s",
+    "shvit_s1",
+    "skresnet18",
+    "starnet_s050",
+    "swiftformer_xs",
+    "tiny_vit_5m_224",
+    "tinynet_e",
+    "vit_tiny_patch16_224",
+    "vit_tiny_r_s16_p8_224",
+    "ese_vovnet19b_slim",
+    "xcit_nano_12_p8_224",
+)
+
+
+@cache
+def models() -> dict[str, zoo.ModelSpec]:
+    return {model.name: model for model in zoo_timm.zoo_models()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_every_architecture_has_as_many_parameters_as_its_facts_say(shard: int) -> None:
+    chosen = list(models().values())[shard::SHARDS]
+    counts = {model.name: _parameters(model) for model in chosen}
+    known = {model.name: model.facts.parameters for model in chosen if model.facts}
+    assert {name: counts[name] for name in known} == known
+    assert all(counts.values())
+
+
+def _parameters(model: zoo.ModelSpec) -> int:
+    with torch.device("meta"):
+        return count_parameters(build(model.reference, **model.options))
+
+
+def test_the_sixty_are_of_as_many_groups_and_of_every_family() -> None:
+    chosen = [models()[name] for name in SIXTY]
+    assert len({model.name for model in chosen}) == 60
+    assert len({model.group for model in chosen}) >= 55
+    assert {model.family for model in chosen} == {model.family for model in models().values()}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of timm's own doing, such as scripts that torch no longer likes
+@pytest.mark.parametrize("name", SIXTY)
+def test_an_architecture_learns_from_the_smallest_images_that_it_can_do(name: str) -> None:
+    torch.manual_seed(0)
+    problem, model = _smallest(name)
+    images = torch.randn(2, 1, problem.input.height, problem.input.width)
+    logits = model.train()(images)
+    assert logits.shape == (2, 3)
+    nn.functional.cross_entropy(logits, torch.tensor([0, 2])).backward()
+    learned = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    assert all(parameter.grad.isfinite().all() for parameter in learned)
+    assert any(parameter.grad.any() for parameter in learned)
+
+
+def _smallest(name: str) -> tuple[zoo.Problem, nn.Module]:
+    """The problem of the least size of image that the architecture can be trained on, and its model."""
+    for side in (*SIDES, config_of(name).input_size[1]):
+        problem = zoo.Problem(
+            task="image-classification",
+            input=zoo.ImageInput(channels=1, height=side, width=side),
+            output=zoo.Classes(count=3),
+        )
+        try:
+            return problem, build(problem, architecture=name)
+        except zoo.SpecError:
+            continue
+    raise AssertionError(f"{name} can do none of its sizes")
