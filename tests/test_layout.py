@@ -18,6 +18,7 @@ import zoo
 
 ABOVE = (  # the torch line, top first; a name stands for a module or for a whole package
     "errors",
+    "extras",
     "units",
     "limits",
     "paths",
@@ -35,6 +36,7 @@ ABOVE = (  # the torch line, top first; a name stands for a module or for a whol
     "plugins",
     "quarantine",
     "registry",
+    "columns",
     "recipes",
     "tokenizers",
     "scaffold",
@@ -49,6 +51,7 @@ BELOW = (
     "data",
     "tasks",
     "runs",
+    "histories",
     "commands",
     "advice",
     "curves",
@@ -60,6 +63,8 @@ BELOW = (
     "doctor",
     "training",
     "api",
+    "exporting",
+    "explanation",
     "publishing",
     "pushing",
     "reproduction",
@@ -71,6 +76,7 @@ ORDER = {name: place for place, name in enumerate(ABOVE + BELOW)}
 LIGHT = (  # what may be imported without paying for torch
     *ABOVE,
     "runs",
+    "histories",
     "commands",
     "advice",
     "curves",

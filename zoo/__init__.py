@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         WeightsError,
         ZooError,
     )
+    from zoo.explanation import Explanation, explain
+    from zoo.exporting import Export, export
     from zoo.hookspecs import hookimpl
     from zoo.limits import Limits
     from zoo.manifests import read_datasets, read_devices, read_evidence, read_models, read_weights
@@ -64,6 +66,8 @@ _HOMES = {
     "zoo.data": "Dataset load_dataset",
     "zoo.errors": "DataError PluginError RunError SpecError TrainingError UnknownNameError WeightsError "
     "ZooError",
+    "zoo.explanation": "Explanation explain",
+    "zoo.exporting": "Export export",
     "zoo.hookspecs": "hookimpl",
     "zoo.limits": "Limits",
     "zoo.manifests": "read_datasets read_devices read_evidence read_models read_weights",
@@ -92,6 +96,8 @@ __all__ = [
     "DeviceSpec",
     "Estimate",
     "Evidence",
+    "Explanation",
+    "Export",
     "Facts",
     "ImageInput",
     "ImagePreprocess",
@@ -122,6 +128,8 @@ __all__ = [
     "ZooError",
     "add_weights",
     "evaluate",
+    "explain",
+    "export",
     "hookimpl",
     "info",
     "inspect",

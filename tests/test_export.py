@@ -1,0 +1,246 @@
+"""Exported models answer as the models do, read by the programs that they are for."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import timm
+import torch
+import toys
+from safetensors.torch import load_file
+
+import zoo
+import zoo_weights
+from zoo.cli.export import FORMATS as CHOICES
+from zoo.exporting.formats import FORMATS, check_unpickled
+from zoo.profile import example_inputs
+
+LENET = "cnn/lenet5.digits"
+SHIPPED = {spec.name: spec for spec in zoo_weights.zoo_weights()}
+QUICK = (LENET, "cnn/textcnn.snippets")
+# torch.export fixes the number of samples where a recurrent layer makes its first state
+FIXED_BATCH = pytest.mark.xfail(raises=zoo.ZooError, reason="torch.export fixes their batch")
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    slow = [] if name in QUICK else [pytest.mark.slow]
+    return [*slow, FIXED_BATCH] if name.startswith("lstm/") else slow
+
+
+EACH = [pytest.param(name, marks=marks(name)) for name in SHIPPED]
+
+
+def refused(model: str | Path, output: Path | None = None, **options: str) -> str:
+    """What `zoo.export` says of it, in one line."""
+    with pytest.raises(zoo.ZooError) as caught:
+        zoo.export(model, output, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# -- each format ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_onnx_answers_as_the_model_does_at_any_batch(name: str, tmp_path: Path) -> None:
+    done = zoo.export(name, tmp_path / "model.onnx")
+    assert done.difference <= done.tolerance
+    assert done.data == f"{SHIPPED[name].dataset} (test)"
+    assert done.batches == (1, 16)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    told = json.loads(session.get_modelmeta().custom_metadata_map["zoo"])
+    assert told["labels"] == list(SHIPPED[name].labels)
+    module = zoo.load(name)
+    torch.manual_seed(0)
+    inputs = example_inputs(module.zoo.problem, 5)  # neither of the batches that were tried
+    arrays = {given.name: tensor.numpy() for given, tensor in zip(session.get_inputs(), inputs, strict=True)}
+    (found,) = session.run(None, arrays)
+    with torch.no_grad():
+        expected = module(*inputs).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_an_archive_of_torch_answers_without_a_pickle(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = zoo.export(name, tmp_path / "model.pt2", format="torch")
+    assert done.difference <= done.tolerance
+
+    def never(*args: object, **options: object) -> None:
+        raise AssertionError("something was unpickled")
+
+    monkeypatch.setattr(torch, "load", never)
+    monkeypatch.setattr(pickle, "loads", never)
+    monkeypatch.setattr(pickle, "load", never)
+    told = {"zoo.json": ""}
+    read = torch.export.load(tmp_path / "model.pt2", extra_files=told).module()
+    assert json.loads(told["zoo.json"])["model"] == name
+    module = zoo.load(name)
+    torch.manual_seed(0)
+    inputs = example_inputs(module.zoo.problem, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(read(*inputs), module(*inputs), atol=1e-4, rtol=1e-4)
+
+
+def test_an_archive_that_would_be_unpickled_is_refused(tmp_path: Path) -> None:
+    program = torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),))
+    torch.export.save(program, tmp_path / "model.pt2")  # with its sample inputs, which torch pickles
+    with pytest.raises(zoo.ZooError, match="would pickle parts of the model: sample inputs"):
+        check_unpickled(tmp_path / "model.pt2")
+
+
+def test_safetensors_are_the_file_of_the_weights_and_load_again(tmp_path: Path) -> None:
+    done = zoo.export(LENET, tmp_path / "mine.safetensors", format="safetensors")
+    assert done.difference == 0
+    original = Path(zoo_weights.__file__).parent / "cnn" / "lenet5.digits.safetensors"
+    assert done.path.read_bytes() == original.read_bytes()
+    again = zoo.load("cnn/lenet5", weights=str(done.path))
+    assert torch.equal(again.head.weight, load_file(original)["head.weight"])
+
+
+def test_timm_loads_the_folder_of_a_run_of_its_architecture(tmp_path: Path) -> None:
+    settings = {"steps": 2, "image_size": 32, "batch_size": 8, "eval_samples": 8}
+    run = zoo.train("timm/test_resnet", "digits", output=tmp_path / "run", settings=settings, device="cpu")
+    done = zoo.export(run.path, tmp_path / "for-timm", format="timm")
+    assert done.difference == 0
+    assert sorted(path.name for path in done.path.iterdir()) == ["config.json", "model.safetensors"]
+    theirs = timm.create_model(f"local-dir:{done.path}", pretrained=True).eval()
+    images = torch.randn(3, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(theirs(images), zoo.load(run.path)(images))
+
+
+def test_the_layout_of_timm_is_for_runs_of_its_architectures(tmp_path: Path) -> None:
+    told = refused(LENET, tmp_path / "for-timm", format="timm")
+    assert "cnn/lenet5.digits has no config.json of timm's beside its weights" in told
+    assert list(tmp_path.glob("for-timm*")) == []
+
+
+def test_the_command_offers_every_format() -> None:
+    assert tuple(FORMATS) == CHOICES
+
+
+# -- the check --------------------------------------------------------------------------------
+
+
+def test_other_data_of_the_task_can_be_checked_on(tmp_path: Path) -> None:
+    done = zoo.export("cnn/fcn.control", tmp_path / "model.safetensors", format="safetensors", data="control")
+    assert (done.data, done.samples, done.bytes) == ("control (test)", 16, done.path.stat().st_size)
+
+
+def test_weights_of_unknown_data_are_checked_on_fixed_samples(tmp_path: Path) -> None:
+    data = zoo.load_dataset("digits")
+    few = {name: {key: part[:32] for key, part in split.items()} for name, split in data.splits.items()}
+    mine = zoo.Dataset(name="mine", problem=data.problem, splits=few)
+    run = zoo.train("cnn/lenet5", mine, output=tmp_path / "run", settings={"steps": 2}, device="cpu")
+    done = zoo.export(run.path, tmp_path / "model.pt2", format="torch")
+    assert done.data == "fixed noise and texts"
+    assert done.difference <= done.tolerance
+
+
+def test_a_file_that_answers_otherwise_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = FORMATS["torch"]
+    other = type(real)(
+        suffix=real.suffix,
+        write=real.write,
+        read=lambda source, path: lambda inputs: source.module(*inputs) + 1,
+        package=real.package,
+    )
+    monkeypatch.setitem(FORMATS, "torch", other)  # type: ignore[arg-type]
+    assert "answers differently: by" in refused(LENET, tmp_path / "model.pt2", format="torch")
+    assert list(tmp_path.glob("*model*")) == []
+
+
+CHOOSY = """
+def choosy(problem):
+    from torch import nn
+    class Choosy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 2)
+        def forward(self, images):
+            found = self.head(images.flatten(1))
+            return found if found.sum() > 0 else -found
+    return Choosy()
+
+@zoo.hookimpl
+def zoo_models():
+    return [net(builder=f"{__name__}:choosy")]
+"""
+
+
+def test_a_model_that_branches_on_values_is_refused_with_the_reason(
+    install: toys.Site, tmp_path: Path
+) -> None:
+    install("branching", f"{toys.SPECKS}\n{CHOOSY}")
+    settings = {"steps": 1, "batch_size": 4}
+    run = zoo.train("branching/net", "specks", output=tmp_path / "run", settings=settings, device="cpu")
+    told = refused(run.path, tmp_path / "model.onnx")
+    assert told.startswith("branching/net.run cannot be exported as onnx: ")
+    assert "data-dependent" in told
+    assert not (tmp_path / "model.onnx").exists()
+
+
+# -- what a user may get wrong ----------------------------------------------------------------
+
+
+def test_a_model_without_weights_is_refused() -> None:
+    assert refused("cnn/lenet5").startswith("cnn/lenet5 has no weights loaded; say cnn/lenet5.TAG")
+
+
+def test_data_of_another_task_is_refused(tmp_path: Path) -> None:
+    told = refused(LENET, tmp_path / "model.pt2", format="torch", data="snippets")
+    assert told == "cnn/lenet5.digits does image-classification; data 'snippets' is for text-classification"
+    assert list(tmp_path.glob("*model*")) == []
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_text("kept")
+    assert "exists already; choose another --output" in refused(LENET, tmp_path / "mine.onnx")
+    assert (tmp_path / "mine.onnx").read_text() == "kept"
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    told = refused(LENET, tmp_path / "missing" / "mine.pt2", format="torch")
+    assert "cannot be written: No such file or directory; choose another --output" in told
+
+
+def test_an_unknown_format_gets_a_suggestion() -> None:
+    assert refused(LENET, format="onx") == "no format named 'onx'; did you mean 'onnx'?"
+
+
+def test_what_is_not_installed_is_told_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # as Python itself notes what cannot be imported
+    told = refused(LENET, tmp_path / "mine.onnx")
+    assert told == "to export as onnx needs onnxscript, not installed here; pip install 'torch-zoo[export]'"
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def test_the_command_names_the_file_after_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: toys.Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = toys.run(capsys, "export", LENET, "--format", "torch")
+    assert (status, err) == (0, "")
+    assert out.startswith("cnn/lenet5.digits as torch: lenet5.digits.pt2 (")
+    assert "it answers 16 samples of digits (test) as the model does: differs by" in out
+    assert zipfile.is_zipfile(tmp_path / "lenet5.digits.pt2")
+
+
+def test_the_command_prints_json(tmp_path: Path, capsys: toys.Capture) -> None:
+    output = tmp_path / "mine.safetensors"
+    told = toys.document(capsys, "export", LENET, "--format", "safetensors", "--output", str(output))
+    assert (told["schema"], told["path"], told["bytes"]) == (1, str(output), output.stat().st_size)
+    assert told["difference"] == 0

@@ -1,0 +1,167 @@
+"""Models with weights as files that other programs read, each checked against the model it was made of."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from zoo import api
+from zoo.errors import ZooError, closest, describe_error, first_line
+from zoo.exporting.formats import FORMATS, Answer, Format, Source
+from zoo.exporting.samples import Samples, find_samples
+from zoo.extras import need
+from zoo.paths import exists, is_file
+from zoo.runs import RECORD
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo.data.dataset import Dataset
+
+TOLERANCE = 1e-4  # of the largest number of an answer, or of 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """A file or folder that was written, and how far its answers are from the model's.
+
+    `difference` is the largest over `samples` samples of `data`, in batches of `batches`, as a share of the
+    largest number of the answer, or of 1 where that is smaller. `reader` is what gave the answers.
+    """
+
+    model: str
+    format: str
+    path: Path
+    bytes: int
+    reader: str
+    data: str
+    samples: int
+    batches: tuple[int, ...]
+    difference: float
+    tolerance: float = TOLERANCE
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that `zoo export --json` prints."""
+        return {"schema": 1, **asdict(self), "path": str(self.path)}
+
+
+def export(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    format: str = "onnx",
+    data: str | Dataset | None = None,
+) -> Export:
+    """Writes a model with weights for other programs, and checks that the file answers as the model does.
+
+    `model` is a name with a tag, a run folder or `hf://owner/name`. `format` is one of
+
+    - `onnx`: a graph for onnxruntime and others, for any number of samples in a batch;
+    - `torch`: an archive of `torch.export`, likewise, that needs no code of ours; nothing in it is pickled;
+    - `safetensors`: the weights alone, with their receipt;
+    - `timm`: a folder for `timm.create_model("local-dir:FOLDER", pretrained=True)`.
+
+    `output` must not exist yet; by default it is the model's name in the current folder. The check is on
+    test samples of `data`, else of what the weights were trained on, else on fixed ones. Raises `ZooError`
+    where the model cannot be written so, or answers differently then, and leaves nothing behind.
+    """
+    chosen = _format(format)
+    if chosen.extra:
+        need(chosen.extra, f"to export as {format}")
+    if output is not None:
+        _check_free(Path(output))
+    module = api.loaded(model, "cpu")
+    path = Path(output) if output is not None else Path(_stem(model, module.zoo.name) + chosen.suffix)
+    _check_free(path)
+    samples = find_samples(model, module.zoo, data)
+    source = Source(module=module, card=module.zoo, inputs=samples.inputs)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".zoo-") as made:
+            whole = Path(made, path.name)
+            attempt = partial(_attempt, module.zoo.name, format)
+            attempt(partial(chosen.write, source, whole))
+            answer = attempt(partial(chosen.read, source, whole))
+            batches, difference = attempt(partial(compare, module, answer, samples))
+            if not difference <= TOLERANCE:
+                raise ZooError(
+                    f"{module.zoo.name} as {format} answers differently: by {difference:.2g} on samples of "
+                    f"{samples.data}, more than {TOLERANCE:g}; nothing was written"
+                )
+            size = sum(file.stat().st_size for file in Path(made).rglob("*") if file.is_file())
+            parts = list(Path(made).iterdir())  # a large ONNX graph has its weights in a file beside it
+            for part in parts:
+                _check_free(path.parent / part.name)
+            for part in parts:
+                part.rename(path.parent / part.name)
+    except OSError as error:
+        raise ZooError(
+            f"{str(path)!r} cannot be written: {error.strerror}; choose another --output"
+        ) from None
+    return Export(
+        model=module.zoo.name,
+        format=format,
+        path=path,
+        bytes=size,
+        reader=chosen.reader(),
+        data=samples.data,
+        samples=len(samples),
+        batches=batches,
+        difference=difference,
+    )
+
+
+@torch.no_grad()
+def compare(module: nn.Module, answer: Answer, samples: Samples) -> tuple[tuple[int, ...], float]:
+    """The sizes of batch that were tried, and the largest difference between a model's and other answers."""
+    batches = tuple(sorted({1, len(samples)}))
+    worst = 0.0
+    for count in batches:
+        inputs = tuple(tensor[:count] for tensor in samples.inputs)
+        worst = max(worst, _difference(module(*inputs), answer(inputs)))
+    return batches, worst
+
+
+def _difference(expected: Tensor, found: Tensor) -> float:
+    if expected.shape != found.shape:
+        return float("inf")
+    worst = float((expected - found).abs().max() / expected.abs().max().clamp_min(1))
+    return worst if worst == worst else float("inf")
+
+
+def _format(name: str) -> Format:
+    if name in FORMATS:
+        return FORMATS[name]
+    close = closest(name, FORMATS)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(FORMATS)}"
+    raise ZooError(f"no format named {name!r}; {hint}")
+
+
+def _stem(model: str | os.PathLike[str], name: str) -> str:
+    """The name of a run's folder, or the model's with its tag."""
+    return Path(model).resolve().name if is_file(model, RECORD) else name.rpartition("/")[2]
+
+
+def _check_free(path: Path) -> None:
+    if exists(path):
+        raise ZooError(f"{str(path)!r} exists already; choose another --output")
+
+
+def _attempt(model: str, format: str, step: Callable[[], Any]) -> Any:
+    """What a step gives; whatever torch or another library raises becomes one line with its first cause."""
+    try:
+        return step()
+    except (ZooError, OSError):
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = describe_error(cause) if first_line(cause) else type(cause).__name__
+        raise ZooError(f"{model} cannot be exported as {format}: {reason}") from error
