@@ -208,3 +208,10 @@ def test_a_budget_that_nothing_fits_is_told_with_what_would_be_needed(
     (note,) = [note for note in answer["notes"] if note.startswith("nothing fits")]
     assert "needs least" in note
     assert "\n" not in note
+
+
+def test_data_that_is_there_is_not_described_as_well(home: Path) -> None:
+    done = _ask(home, "--data", "cbf", "--samples", "50", "--input", "128x1")
+    assert done.returncode == 2
+    told = "--samples and --input would describe other data than --data; leave them out"
+    assert told in " ".join(done.stderr.split())

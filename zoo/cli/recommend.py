@@ -15,6 +15,11 @@ from zoo.units import parse_bytes, parse_count, parse_seconds
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
 
+DESCRIBED = {
+    "samples": "samples",
+    "classes": "classes",
+    "input": "size",
+}  # options for data that is not there
 BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 
 
@@ -58,7 +63,13 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
     if not data and given["task"]:
         registry.task(given["task"])
         problem = _describe(given)
-    elif not data:
+    elif data:
+        told = [f"--{option}" for option, name in DESCRIBED.items() if given[name] is not None]
+        if told:
+            raise click.UsageError(
+                f"{' and '.join(told)} would describe other data than --data; leave them out"
+            )
+    else:
         raise click.UsageError("say what for: --data DATA, or --task TASK --samples N --input SIZE")
     budget = Budget(
         memory_bytes=parse_bytes(given["memory"]) if given["memory"] else None,
