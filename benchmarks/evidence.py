@@ -33,14 +33,32 @@ SIZES = {  # training samples; the whole set last
     "mackey-glass": (2000,),
     "stdlib": (0,),
 }
+_SERIES = (
+    "cnn/minirocket",
+    "cnn/fcn",
+    "lstm/classifier",
+    "transformer/series_classifier",
+    "cnn/resnet1d",
+    "lstm/lstm_fcn",
+    "lstm/alstm_fcn",
+    "cnn/inception_time",
+)
 MODELS = {  # the cheapest first
-    "cbf": ("cnn/fcn", "lstm/classifier", "transformer/series_classifier"),
-    "control": ("cnn/fcn", "lstm/classifier", "transformer/series_classifier"),
-    "mackey-glass": ("cnn/tcn", "lstm/forecaster", "transformer/patchtst"),
-    "digits": ("cnn/lenet5", "cnn/convnet", "transformer/vit", "timm/mobilenetv3_small_050", "timm/resnet18"),
+    "cbf": _SERIES,
+    "control": _SERIES,
+    "mackey-glass": ("cnn/tcn", "lstm/forecaster", "transformer/patchtst", "lstm/deepar"),
+    "digits": (
+        "cnn/lenet5",
+        "cnn/convnet",
+        "transformer/vit",
+        "cnn/airbench",
+        "cnn/resnet20",
+        "timm/mobilenetv3_small_050",
+        "timm/resnet18",
+    ),
     "snippets": ("cnn/textcnn", "lstm/classifier", "transformer/classifier"),
     "dates": ("lstm/seq2seq", "transformer/seq2seq"),
-    "stdlib": ("lstm/language_model", "transformer/gpt"),
+    "stdlib": ("lstm/language_model", "lstm/min_gru", "transformer/gpt"),
 }
 TABLE = Path(__file__).parents[1] / "zoo" / "recommender" / "evidence.json"
 SOURCE = "benchmarks/evidence.py"

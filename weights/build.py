@@ -20,11 +20,20 @@ from zoo.runs import RECORD
 SHIPPED = (  # the cheapest first
     "cnn/fcn.cbf",
     "cnn/fcn.control",
+    "cnn/minirocket.cbf",
+    "cnn/minirocket.control",
+    "cnn/resnet1d.cbf",
+    "lstm/lstm_fcn.cbf",
+    "lstm/alstm_fcn.cbf",
+    "cnn/inception_time.control",
+    "lstm/deepar.mackey-glass",
     "cnn/tcn.mackey-glass",
     "lstm/forecaster.mackey-glass",
     "transformer/patchtst.mackey-glass",
     "cnn/lenet5.digits",
     "cnn/convnet.digits",
+    "cnn/airbench.digits",
+    "cnn/resnet20.digits",
     "lstm/classifier.control",
     "transformer/series_classifier.control",
     "transformer/vit.digits",
@@ -35,6 +44,7 @@ SHIPPED = (  # the cheapest first
     "lstm/seq2seq.dates",
     "transformer/seq2seq.dates",
     "lstm/language_model.stdlib",
+    "lstm/min_gru.stdlib",
     "transformer/gpt.stdlib",
 )
 HERE = Path(__file__).parent
