@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,15 +184,7 @@ def _translate(
     model: Model, layout: Layout | None, tensors: dict[str, Tensor], module: nn.Module
 ) -> dict[str, str]:
     """What the layout did to which, to give the tensors the names that the module has for them."""
-    if layout is None:
-        return {}
-    try:
-        return dict(layout.read(tensors, module))
-    except ZooError:
-        raise
-    except Exception as error:
-        reason = describe_error(error)
-        raise PluginError(model.plugin.name, f"reading weights of {model.name} failed: {reason}") from error
+    return {} if layout is None else _changed(model, "reading", layout.read, tensors, module)
 
 
 def _without_values(header: Header) -> dict[str, Tensor]:
@@ -234,13 +226,24 @@ def _adapt(registry: Registry, model: Model, tensors: dict[str, Tensor], module:
     if model.spec.adapter is None:
         return {}
     adapter = registry.resolve(model.plugin, model.spec.adapter)
+    return _changed(model, "adapting", adapter, tensors, module)
+
+
+def _changed(
+    model: Model,
+    what: str,
+    change: Callable[[dict[str, Tensor], nn.Module], Mapping[str, str]],
+    tensors: dict[str, Tensor],
+    module: nn.Module,
+) -> dict[str, str]:
+    """What a plugin's function did to which of the tensors; its failures are the plugin's."""
     try:
-        return dict(adapter(tensors, module))
+        return dict(change(tensors, module))
     except ZooError:
         raise
     except Exception as error:
         reason = describe_error(error)
-        raise PluginError(model.plugin.name, f"adapting weights of {model.name} failed: {reason}") from error
+        raise PluginError(model.plugin.name, f"{what} weights of {model.name} failed: {reason}") from error
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], fresh: Mapping[str, str]) -> None:

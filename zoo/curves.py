@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from zoo.figures import png, silence
 from zoo.specs import TaskSpec
 
 if TYPE_CHECKING:
@@ -30,13 +28,13 @@ def draw_curves(
 
     `history` holds the lines of `metrics.jsonl`; `baseline` is what the trivial predictor reaches.
     """
-    with _silence():
+    with silence():
         return _draw(history, task, best_step, baseline, baseline_name)
 
 
 def draw_together(histories: Mapping[str, Sequence[Mapping[str, Any]]], task: TaskSpec) -> bytes:
     """A PNG of the same curves of several runs, over each other; `histories` are their lines, by name."""
-    with _silence():
+    with silence():
         figure, left, right = _axes()
         for number, (name, history) in enumerate(histories.items()):
             steps, color = [row["step"] for row in history], f"C{number}"
@@ -45,18 +43,7 @@ def draw_together(histories: Mapping[str, Sequence[Mapping[str, Any]]], task: Ta
             _line(right, steps, found, _validation(task), color=color)
         _scale(left, [row["loss"] for history in histories.values() for row in history])
         left.legend(frameon=False, loc="upper right")
-        return _png(figure)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    logger = logging.getLogger("matplotlib")  # which says on stderr that it looks for fonts
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+        return png(figure)
 
 
 def _draw(
@@ -80,7 +67,7 @@ def _draw(
         right.axhline(baseline, color="0.5", linestyle="--", label=baseline_name or "baseline")
     if right.get_legend_handles_labels()[0]:
         right.legend(frameon=False, loc="center right")
-    return _png(figure)
+    return png(figure)
 
 
 def _axes() -> tuple[Figure, Axes, Axes]:
@@ -106,13 +93,6 @@ def _scale(axes: Axes, losses: Sequence[float]) -> None:
 
 def _validation(task: TaskSpec) -> str:
     return f"validation {task.metric.replace('_', ' ')}"
-
-
-def _png(figure: Figure) -> bytes:
-    picture = io.BytesIO()
-    # without the version of matplotlib the same run is the same file
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
 
 
 def _line(

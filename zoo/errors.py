@@ -77,6 +77,13 @@ def closest(name: str, known: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
 
 
+def hint(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Which known name was meant; where none is near, `otherwise`, by default all of them."""
+    names = list(known)
+    close = closest(name, names)
+    return f"did you mean {close[0]!r}?" if close else otherwise or f"known: {', '.join(names)}"
+
+
 def unknown(kind: str, name: str, known: Sequence[str]) -> UnknownNameError:
     """The error for a `kind` of thing that has no `name`: counts, suggests, lists when few."""
     close = closest(name, known)

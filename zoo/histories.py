@@ -9,10 +9,9 @@ from typing import Any
 
 from zoo.errors import RunError
 from zoo.locks import is_free
-from zoo.runs import CARD, CONFIG, CURVES, METRICS, RECORD, TOKENIZER, WEIGHTS, Run
+from zoo.runs import CARD, CONFIG, CURVES, LAST, LOCK, METRICS, RECORD, TOKENIZER, WEIGHTS, Run
 from zoo.specs import as_dict
 
-LAST = "last"
 WRITTEN = {RECORD, WEIGHTS, METRICS, TOKENIZER, CONFIG, CARD, CURVES, LAST, "tensorboard"}  # by a training
 LEVELS = "▁▂▃▄▅▆▇█"
 SPARK = 40  # characters of a curve in a line
@@ -84,7 +83,7 @@ def remove_run(path: Path) -> int:
     Raises `RunError` where it is no run folder, is being trained, or holds what no training wrote.
     """
     run = Run.open(path)
-    if not is_free(run.path / LAST / ".lock"):
+    if not is_free(run.path / LAST / LOCK):
         raise RunError(f"{str(path)!r} is being trained by another process; let it end")
     foreign = sorted(each.name for each in run.path.iterdir() if each.name not in WRITTEN)
     if foreign:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from zoo.errors import ZooError
 
 
 def exists(path: str | os.PathLike[str]) -> bool:
@@ -44,6 +48,20 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_of_new(path: Path, *, another: str, error: type[ZooError] = ZooError) -> Iterator[None]:
+    """Raises `error` in one line where a new file is there already or cannot be written within.
+
+    `another` is what the user can choose: a `file`, or the option that names it.
+    """
+    try:
+        yield
+    except FileExistsError:
+        raise error(f"{str(path)!r} exists already; choose another {another}") from None
+    except OSError as cause:
+        raise error(f"{str(path)!r} cannot be written: {cause.strerror}") from None
 
 
 def write_new(path: Path, content: bytes) -> None:

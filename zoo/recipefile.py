@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from zoo.errors import SpecError, closest
+from zoo.errors import SpecError, hint
 from zoo.specs import Count, Recipe, Record, convert, field_faults
 
 VARIANT = "variant"
@@ -147,9 +147,7 @@ def _clashes(settings: dict[str, Any]) -> tuple[str, ...]:
 def _unknown(key: str, known: tuple[str, ...]) -> str:
     if key in CONDITIONS:
         return f"{key}: belongs to a variant; put it below a line [[{VARIANT}]]"
-    close = closest(key, known)
-    hint = f"did you mean {close[0]!r}?" if close else "see all with: zoo recipe show MODEL --full"
-    return f"unknown key {key!r}; {hint}"
+    return f"unknown key {key!r}; {hint(key, known, 'see all with: zoo recipe show MODEL --full')}"
 
 
 def _endless(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from zoo.errors import DataError, PluginError, SpecError, closest
+from zoo.errors import DataError, PluginError, SpecError, hint
 from zoo.manifests import read_recipe
 from zoo.recipefile import RecipeFile, layered, parse_recipe, setting_faults
 from zoo.registry import Model
@@ -99,9 +99,8 @@ def misfits(model: Model, found: RecipeFile) -> list[str]:
             yield "head_epochs: the model declares no head; leave the setting out"
         for name in settings.get("options", {}):
             if names is not None and name not in names:
-                close = closest(name, names)
-                hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(names) or 'none'}"
-                yield f"options.{name}: {model.name} has no such option; {hint}"
+                meant = hint(name, names, f"it has: {', '.join(names) or 'none'}")
+                yield f"options.{name}: {model.name} has no such option; {meant}"
 
     return found.faults(check)
 

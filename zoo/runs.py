@@ -26,6 +26,7 @@ from zoo.errors import RunError
 from zoo.specs import Precision, Preprocess, Problem, Recipe, Record, TextPreprocess, to_builtins
 
 RECORD, WEIGHTS, METRICS = "run.json", "model.safetensors", "metrics.jsonl"
+LAST, LOCK = "last", ".lock"  # its folder, and the file in it that the process which trains holds
 TOKENIZER, CONFIG, CARD, CURVES = "tokenizer.json", "config.json", "README.md", "curves.png"
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 import msgspec
 from msgspec import Meta
 
-from zoo.errors import SpecError, closest
+from zoo.errors import SpecError, hint
 
 T = TypeVar("T")
 Count = Annotated[int, Meta(ge=1)]
@@ -117,9 +117,7 @@ def _check_fields(cls: Any, data: Mapping[str, Any]) -> tuple[list[str], dict[st
             if data[key] != config.tag:
                 faults.append(f"{key} = {_short(data[key])}: expected {config.tag!r}")
         elif key not in fields:
-            close = closest(str(key), fields)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(fields)}"
-            faults.append(f"unknown key {key!r}; {hint}")
+            faults.append(f"unknown key {key!r}; {hint(str(key), fields)}")
     for name, field in fields.items():
         if name in data:
             try:
@@ -147,8 +145,7 @@ def _meant(type: Any, value: Any) -> str:
     words = [word for part in (type, *get_args(type)) for word in get_args(part) if isinstance(word, str)]
     if not words or not isinstance(value, str):
         return ""
-    close = closest(value, words)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(words)}"
+    return f"; {hint(value, words)}"
 
 
 def _nested_faults(type: Any, value: Any) -> list[str]:

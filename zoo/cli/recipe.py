@@ -13,7 +13,7 @@ from zoo import recipes
 from zoo.cli.completion import model_names
 from zoo.cli.output import json_option, print_json
 from zoo.errors import SpecError, ZooError
-from zoo.paths import write_new
+from zoo.paths import told_of_new, write_new
 from zoo.recipefile import RecipeFile
 from zoo.recipetext import to_toml
 from zoo.registry import installed
@@ -90,12 +90,8 @@ def copy(model: str, file: Path, task: str | None) -> None:
     task = recipes.choose_task(entry, task)
     found = recipes.plugin_recipe(entry, task)
     text = to_toml(found.settings, found.variants, defaults="commented out")
-    try:
+    with told_of_new(file, another="file"):
         write_new(file, f"{_heading(entry, task, found)}\n{text}".encode())
-    except FileExistsError:
-        raise ZooError(f"{str(file)!r} exists already; choose another file") from None
-    except OSError as error:
-        raise ZooError(f"{str(file)!r} cannot be written: {error.strerror}") from None
     click.echo(f"{file}: train with zoo train {entry.name} --data DATA --recipe {file}")
 
 

@@ -13,10 +13,11 @@ from zoo.cli.output import json_option, print_json, print_lines, print_table
 from zoo.errors import RunError
 from zoo.histories import differences, find_runs, remove_run, size_of, spark
 from zoo.outcome import comparison, results, unit_of
+from zoo.paths import told_of_new, write_new
 from zoo.recipetext import to_toml
 from zoo.registry import installed
 from zoo.runs import Run
-from zoo.specs import Recipe, TaskSpec, as_dict, to_builtins
+from zoo.specs import TaskSpec, to_builtins
 from zoo.units import format_bytes, format_metric, format_seconds
 
 RUN = click.Path(path_type=Path)
@@ -80,9 +81,7 @@ def show(run: Path, as_json: bool) -> None:
         print_table(columns, rows, right=columns[1:])
     lines = comparison(record, opened.history, task) if record.metrics else []
     print_lines([*lines, *_curves(opened, task), ("size", format_bytes(size_of(opened.path)))])
-    plain = as_dict(Recipe())
-    changed = {name: value for name, value in as_dict(record.recipe).items() if value != plain[name]}
-    click.echo(to_toml(to_builtins(changed), ()), nl=False)
+    click.echo(to_toml(to_builtins(record.recipe)), nl=False)
     if record.state != "finished":
         click.echo(f"go on with it: zoo train --resume {run}", err=True)
 
@@ -179,12 +178,7 @@ def _curves(run: Run, task: TaskSpec) -> list[tuple[str, str]]:
 
 def _draw(opened: list[Run], task: TaskSpec, path: Path) -> None:
     from zoo.curves import draw_together  # slow to import
-    from zoo.paths import write_new
 
-    try:
+    with told_of_new(path, another="file", error=RunError):
         write_new(path, draw_together({str(run.path): run.history for run in opened}, task))
-    except FileExistsError:
-        raise RunError(f"{str(path)!r} exists already; choose another file") from None
-    except OSError as error:
-        raise RunError(f"{str(path)!r} cannot be written: {error.strerror}") from None
     click.echo(f"{path}: the curves", err=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.data.guesses import complete, infer_task, listed, suggest
 from zoo.data.table import Table
-from zoo.errors import DataError, SpecError, closest
+from zoo.errors import DataError, SpecError, hint
 
 NEEDED = {
     "image-classification": ("image", "label"),
@@ -51,9 +51,7 @@ def parse_columns(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
         if not equals or not column:
             faults.append(f"{pair!r} is not of the form role=column")
         elif role not in ROLES:
-            close = closest(role, ROLES)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(ROLES)}"
-            faults.append(f"unknown role {role!r}; {hint}")
+            faults.append(f"unknown role {role!r}; {hint(role, ROLES)}")
         else:
             found[role] = (*found.get(role, ()), column)
     if faults:
@@ -98,9 +96,8 @@ def _expanded(table: Table, columns: Mapping[str, tuple[str, ...]]) -> dict[str,
         for pattern in wanted:
             matches = [name for name in table.columns if name == pattern or fnmatchcase(name, pattern)]
             if not matches:
-                close = closest(pattern, table.columns)
-                hint = f"did you mean {close[0]!r}?" if close else f"it has: {listed(table.columns)}"
-                faults.append(f"no column {pattern!r} for {role}; {hint}")
+                meant = hint(pattern, table.columns, f"it has: {listed(table.columns)}")
+                faults.append(f"no column {pattern!r} for {role}; {meant}")
             names += matches
         if len(names) > 1 and role not in MANY:
             faults.append(f"{role} is one column, not {listed(names)}")

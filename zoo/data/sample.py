@@ -9,6 +9,7 @@ from PIL import Image
 
 from zoo.data.dataset import COLUMNS, Dataset
 from zoo.errors import DataError
+from zoo.paths import told_of_new
 
 
 def write_sample(dataset: Dataset, split: str, index: int, output: Path) -> str:
@@ -29,20 +30,15 @@ def write_sample(dataset: Dataset, split: str, index: int, output: Path) -> str:
     if index >= count:
         raise DataError(f"the {split} split of {dataset.name!r} has {count:,} samples; there is no {index}")
     value = columns[first][index : index + length] if forecasting else columns[first][index]
-    try:
-        with output.open("xb") as file:
-            if first == "images":
-                pixels = np.asarray(value).transpose(1, 2, 0)  # [H, W, C]
-                Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
-            elif isinstance(value, str):
-                file.write(value.encode())
-            else:
-                steps = np.asarray(value)
-                np.savetxt(file, steps[~np.isnan(steps).all(axis=1)], delimiter=",", fmt="%.7g")
-    except FileExistsError:
-        raise DataError(f"{str(output)!r} exists already; choose another --output") from None
-    except OSError as error:
-        raise DataError(f"{str(output)!r} cannot be written: {error.strerror}") from None
+    with told_of_new(output, another="--output", error=DataError), output.open("xb") as file:
+        if first == "images":
+            pixels = np.asarray(value).transpose(1, 2, 0)  # [H, W, C]
+            Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+        elif isinstance(value, str):
+            file.write(value.encode())
+        else:
+            steps = np.asarray(value)
+            np.savetxt(file, steps[~np.isnan(steps).all(axis=1)], delimiter=",", fmt="%.7g")
     told = f"{output}: sample {index} of {dataset.name} ({split})"
     answer = columns[others[0]][index] if others else None
     if others == ["labels"] and answer is not None:

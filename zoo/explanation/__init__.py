@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from zoo import api
-from zoo.errors import ZooError, closest
+from zoo.errors import ZooError, hint
 from zoo.explanation.methods import METHODS
 from zoo.explanation.pictures import draw_image, draw_series, draw_text
 from zoo.explanation.questions import Question, pose
 from zoo.explanation.sanity import likeness, randomized
 from zoo.explanation.tokens import Piece, pieces_of
 from zoo.extras import need
-from zoo.paths import write_new
+from zoo.paths import told_of_new, write_new
 from zoo.registry import installed
 from zoo.specs import ImageInput, ImagePreprocess, TextPreprocess
 
@@ -69,12 +69,8 @@ class Explanation:
         """
         target = Path(path)
         self.check(target)
-        try:
+        with told_of_new(target, another="--output"):
             write_new(target, self._drawn(target.suffix))
-        except FileExistsError:
-            raise ZooError(f"{str(target)!r} exists already; choose another --output") from None
-        except OSError as error:
-            raise ZooError(f"{str(target)!r} cannot be written: {error.strerror}") from None
 
     def check(self, path: Path) -> None:
         """Raises `ZooError` for a file of a kind that it cannot be saved as."""
@@ -122,9 +118,7 @@ def explain(
     `ZooError` for a method that does not suit the model, `DataError` for an item that cannot be read.
     """
     if method not in METHODS:
-        close = closest(method, METHODS)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(METHODS)}"
-        raise ZooError(f"no method named {method!r}; {hint}")
+        raise ZooError(f"no method named {method!r}; {hint(method, METHODS)}")
     need("explain", "to explain")
     module = api.loaded(model, device)
     card = module.zoo

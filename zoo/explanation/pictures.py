@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.explanation.tokens import Piece
+from zoo.figures import png
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from rich.text import Text
 
 FOR, AGAINST = (214, 69, 65), (65, 131, 196)
@@ -40,7 +39,7 @@ def draw_image(image: NDArray[np.float32], relevance: NDArray[np.float32], title
     right.set_title(title, fontsize="medium")
     for axes in (left, right):
         axes.set_axis_off()
-    return _png(figure)
+    return png(figure)
 
 
 def draw_series(series: NDArray[np.float32], relevance: NDArray[np.float32], title: str) -> bytes:
@@ -63,7 +62,7 @@ def draw_series(series: NDArray[np.float32], relevance: NDArray[np.float32], tit
         axes.spines[["top", "right"]].set_visible(False)
     rows[0].set_title(title, fontsize="medium")
     rows[-1].set_xlabel("step")
-    return _png(figure)
+    return png(figure)
 
 
 def draw_text(pieces: Sequence[Piece], title: str, suffix: str) -> bytes:
@@ -118,19 +117,6 @@ def colours(relevance: NDArray[np.float32], strongest: float | None = None) -> N
     found[..., :3] = np.where(relevance[..., None] > 0, FOR, AGAINST) / np.float64(255)
     found[..., 3] = np.abs(relevance) / strongest * COVER
     return found
-
-
-def _png(figure: Figure) -> bytes:
-    logger = logging.getLogger("matplotlib")  # which says on stderr that it looks for fonts
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    picture = io.BytesIO()
-    try:
-        # without the version of matplotlib the same explanation is the same file
-        figure.savefig(picture, format="png", metadata={"Software": None})
-    finally:
-        logger.setLevel(level)
-    return picture.getvalue()
 
 
 def _escaped(text: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.splits import Batch
-from zoo.errors import ZooError, closest
+from zoo.errors import ZooError, hint
 from zoo.specs import Classes, Input, Preprocess, SeriesOutput, TextPreprocess
 from zoo.tasks.base import Task
 from zoo.tasks.text import encode_targets
@@ -59,9 +59,8 @@ def _of_class(module: Any, task: Task, batch: Batch, target: str | None) -> dict
     logits = module(inputs)  # [1, K]
     names = list(module.zoo.labels) or [str(number) for number in range(logits.shape[1])]
     if target is not None and target not in names:
-        close = closest(target, names)
-        hint = f"did you mean {close[0]!r}?" if close else f"it knows: {', '.join(names[:10])}"
-        raise ZooError(f"{module.zoo.name} knows no class {target!r}; {hint}")
+        meant = hint(target, names, f"it knows: {', '.join(names[:10])}")
+        raise ZooError(f"{module.zoo.name} knows no class {target!r}; {meant}")
     chosen = int(logits.argmax()) if target is None else names.index(target)
     share = float(logits.float().softmax(dim=1)[0, chosen])
     return {

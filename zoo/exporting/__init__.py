@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo import api
-from zoo.errors import ZooError, closest, describe_error, first_line
+from zoo.errors import ZooError, describe_error, first_line, hint
 from zoo.exporting.formats import FORMATS, Answer, Format, Source
 from zoo.exporting.samples import Samples, find_samples
 from zoo.extras import need
@@ -138,9 +138,7 @@ def _difference(expected: Tensor, found: Tensor) -> float:
 def _format(name: str) -> Format:
     if name in FORMATS:
         return FORMATS[name]
-    close = closest(name, FORMATS)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(FORMATS)}"
-    raise ZooError(f"no format named {name!r}; {hint}")
+    raise ZooError(f"no format named {name!r}; {hint(name, FORMATS)}")
 
 
 def _stem(model: str | os.PathLike[str], name: str) -> str:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 from zoo import licenses, settings
-from zoo.errors import SpecError, ZooError, closest
+from zoo.errors import SpecError, ZooError, hint
 from zoo.recommender.answer import Choice, Recommendation
 from zoo.recommender.calibration import Calibration, read_calibrations
 from zoo.recommender.cost import Z80, make_estimate
@@ -108,9 +108,7 @@ def _check(problem: Problem, budget: Budget, objective: str, top: int) -> None:
         asked = ", ".join(budget.licenses)
         faults.append(f"commercial use, but only under {asked}: leave out the one or the other")
     if objective not in OBJECTIVES:
-        close = closest(objective, OBJECTIVES)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(OBJECTIVES)}"
-        faults.append(f"objective = {objective!r}: no such objective; {hint}")
+        faults.append(f"objective = {objective!r}: no such objective; {hint(objective, OBJECTIVES)}")
     if top < 1:
         faults.append(f"top = {top}: at least 1")
     if faults:

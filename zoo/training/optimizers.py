@@ -10,7 +10,7 @@ import timm.optim
 import timm.scheduler
 from torch import nn
 
-from zoo.errors import SpecError, closest
+from zoo.errors import SpecError, hint
 from zoo.specs import Recipe
 
 
@@ -25,9 +25,8 @@ def optimizer_faults(name: str) -> list[str]:
     known = [str(known) for known in timm.optim.list_optimizers()]
     if name in known:
         return []
-    close = closest(name, known)
-    hint = f"did you mean {close[0]!r}?" if close else f"timm knows {len(known)}: adamw, sgd, muon, ..."
-    return [f"optimizer = {name!r}: no such optimizer; {hint}"]
+    meant = hint(name, known, f"timm knows {len(known)}: adamw, sgd, muon, ...")
+    return [f"optimizer = {name!r}: no such optimizer; {meant}"]
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> Any:

@@ -21,7 +21,7 @@ from zoo.limits import Limits
 from zoo.locks import held
 from zoo.modelcard import write_card
 from zoo.registry import Registry
-from zoo.runs import METRICS, WEIGHTS, Run, write_whole
+from zoo.runs import LAST, LOCK, METRICS, WEIGHTS, Run, write_whole
 from zoo.specs import TaskSpec
 from zoo.tasks.base import Prepared, Task
 from zoo.training.blocks import checkpoint_blocks
@@ -44,7 +44,6 @@ from zoo.training.optimizers import make_optimizer, make_scheduler
 from zoo.training.pace import Pace
 
 LOOK_STEPS = 100  # steps after which the losses are looked at, which waits for the device
-LAST = "last"
 SAVING_SHARE = 0.05  # of the time that may go into checkpoints
 
 
@@ -126,7 +125,7 @@ class Session:
 
     def _lock(self, stack: contextlib.ExitStack) -> None:
         try:
-            alone = stack.enter_context(held(self._run.path / LAST / ".lock"))
+            alone = stack.enter_context(held(self._run.path / LAST / LOCK))
         except OSError as error:
             raise RunError(f"{str(self._run.path)!r} cannot be written: {error.strerror}") from None
         if not alone:

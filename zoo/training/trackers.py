@@ -13,7 +13,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import LoggerType
 from torch import Tensor
 
-from zoo.errors import TrainingError, closest, describe_error
+from zoo.errors import TrainingError, describe_error, hint
 from zoo.runs import Run
 from zoo.specs import to_builtins
 from zoo.training.callbacks import Callback
@@ -40,9 +40,7 @@ def make_trackers(names: Iterable[str], warn: Warn) -> list[Callback]:
 
 def _check(name: str) -> None:
     if name not in LOGGER_TYPE_TO_CLASS:
-        close = closest(name, LOGGER_TYPE_TO_CLASS)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(LOGGER_TYPE_TO_CLASS))}"
-        raise TrainingError(f"no tracker named {name!r}; {hint}")
+        raise TrainingError(f"no tracker named {name!r}; {hint(name, sorted(LOGGER_TYPE_TO_CLASS))}")
     if name in map(str, LoggerType) and name not in map(str, get_available_trackers()):
         raise TrainingError(
             f"tracker {name!r} is not installed; install it: pip install {EXTRAS.get(name, name)}"
