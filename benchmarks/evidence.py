@@ -2,9 +2,10 @@
 
     python benchmarks/evidence.py [--only GLOB] [--runs DIR] [--minutes M]
 
-Each training is a run folder of its own under `--runs`: what is finished is not trained again, what was
-interrupted is gone on with. After each, `zoo/recommender/evidence.json` is written anew from all finished
-runs. The recipe is the plugin's own at every size.
+Each training is a run folder of its own under `--runs`: what was interrupted is gone on with, what is
+finished or in the table is not trained again. After each, the finished runs' records in
+`zoo/recommender/evidence.json` are written anew; others stay, and are measured again where they are taken out
+by hand. The recipe is the plugin's own at every size.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -84,7 +86,7 @@ def main() -> None:
     for model, data, size in _plan():
         key = f"{model}/{data}/{size or 'all'}"
         folder = arguments.runs / key.replace("/", "-")
-        known = {(*group[:2], size and group[2]) for group in _finished(folders)}
+        known = {(*group[:2], size and group[2]) for group in (*_finished(folders), *_kept())}
         if (model, data, size) in known or not fnmatchcase(key, arguments.only) or time.monotonic() > end:
             continue
         run = zoo.resume(folder) if (folder / RECORD).exists() else _train(model, data, size, folder)
@@ -129,8 +131,15 @@ def _first(dataset: Dataset, size: int) -> Dataset:
 
 def _write(groups: Groups, *, timed: bool) -> None:
     """The table: one record for each model, data set and size."""
-    found = [to_builtins(_evidence(groups[key], timed)) for key in sorted(groups)]
-    TABLE.write_bytes(msgspec.json.format(msgspec.json.encode({"evidence": found}), indent=1) + b"\n")
+    records = _kept() | {key: to_builtins(_evidence(runs, timed)) for key, runs in groups.items()}
+    ordered = {"evidence": [records[key] for key in sorted(records)]}
+    TABLE.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n")
+
+
+def _kept() -> dict[tuple[str, str, int], Any]:
+    """The table's records by model, data set and training samples."""
+    records = msgspec.json.decode(TABLE.read_bytes())["evidence"]
+    return {(each["model"], each["dataset"], each["problem"].get("samples", 0)): each for each in records}
 
 
 def _evidence(runs: list[Run], timed: bool) -> Evidence:
