@@ -343,12 +343,13 @@ def test_images_are_evaluated_as_timm_does(
     )
     theirs = create_transform((3, 16, 16), mean=mean, std=std, interpolation=interpolation, crop_pct=crop)
     expected = [theirs(columns["images"].picture(row)) for row in range(len(columns["images"]))]
-    torch.testing.assert_close(encode_images(columns, ours), torch.stack(expected), rtol=0, atol=1e-6)
+    level = 1.01 / 255 / min(std) if interpolation == "bilinear" else 1e-6  # rounded by torch, not by PIL
+    torch.testing.assert_close(encode_images(columns, ours), torch.stack(expected), rtol=0, atol=level)
     file = next((tmp_path / "pets").rglob("*.png"))
     with Image.open(file) as image:
         alone = theirs(image)
     torch.testing.assert_close(
-        encode_images(read_images([str(file)], ours), ours)[0], alone, rtol=0, atol=1e-6
+        encode_images(read_images([str(file)], ours), ours)[0], alone, rtol=0, atol=level
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -33,7 +34,7 @@ from zoo.errors import DataError
 from zoo.specs import ImagePreprocess
 from zoo.units import format_bytes
 
-FORMAT = "zoo images 1"
+FORMAT = "zoo images 2"
 COSTLY = 20_000_000  # pixels, from which on decoding takes so long that the result is kept
 LARGE = 64 << 20  # bytes, from which on what arrays were resized to is kept
 GAP = 2  # times the size that is wanted: what a JPEG is decoded to at least, before it is resized
@@ -78,9 +79,13 @@ def decoded(images: Images, shape: ImagePreprocess) -> FrameGenerator:
     cover = max(math.floor(side / shape.crop_pct) for side in (shape.height, shape.width))
 
     def read(index: int) -> NDArray[np.uint8]:
-        image = resize_and_crop(images.picture(index, least=GAP * cover), shape)
-        bands = b"".join(band.tobytes() for band in image.split())  # quicker than to transpose an array
-        return np.frombuffer(bands, dtype=np.uint8).reshape(-1, shape.height, shape.width)
+        picture = images.picture(index, least=GAP * cover)
+        if shape.interpolation == "bilinear":
+            frame = resize_and_crop(_as_tensor(picture), shape)
+        else:  # where torch may be further than a level from PIL
+            frame = _as_tensor(resize_and_crop(picture, shape))
+        pixels: NDArray[np.uint8] = frame.contiguous().numpy()
+        return pixels
 
     with warnings.catch_warnings():  # of large images and odd metadata; what cannot be read is told anyway
         warnings.simplefilter("ignore")
@@ -103,6 +108,12 @@ def resize_and_crop(image: Any, shape: ImagePreprocess) -> Any:
         resized = [round(height * scale), round(width * scale)]
     image = v2.functional.resize(image, resized, interpolation=mode, antialias=True)
     return v2.functional.center_crop(image, size)
+
+
+def _as_tensor(picture: Image.Image) -> Tensor:
+    """uint8 `[C, H, W]`, which torch resizes in half the time that PIL takes, to within 1 of 255."""
+    pixels = torch.from_numpy(np.array(picture))  # [H, W], or [H, W, C]
+    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
 
 def _of_images(images: Images, shape: ImagePreprocess) -> Frames:

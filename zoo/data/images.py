@@ -8,7 +8,7 @@ import os
 import re
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,8 @@ MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # what may not be inside of a
 END_OF_JPEG = b"\xff\xd9"
 BEGINNING = 512  # bytes of a JPEG's scan, with which its tables are put to use
 FEW = 32  # items that are not worth starting threads for
-AHEAD = 8  # items for each thread that may wait for who takes them
+TOGETHER = 32  # items, at most, that a thread works off before it passes them on
+AHEAD = 2  # times as many for each thread may wait for who takes them
 Cell = Path | bytes  # an image in a file of its own, or as it stands in a table
 T = TypeVar("T")
 
@@ -144,8 +145,8 @@ def decode(cell: Cell, channels: int, *, least: int = 0) -> Image.Image:
     A JPEG is decoded at a half, a quarter or an eighth of its size where no side falls below `least`.
     """
     try:
-        with Image.open(cell if isinstance(cell, Path) else io.BytesIO(cell)) as image:
-            if least:
+        with Image.open(io.BytesIO(cell.read_bytes() if isinstance(cell, Path) else cell)) as image:
+            if least and min(image.size) >= 2 * least:  # else a draft only takes longer
                 image.draft(None, (least, least))  # None: in its own colours
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
@@ -165,27 +166,30 @@ def stamp(path: Path) -> tuple[int, int]:
 
 def in_threads(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
     """`work` for every item, in order; PIL and hashing let threads run side by side."""
-    cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
     with warnings.catch_warnings():  # of large images and odd metadata; what cannot be read is told anyway
         warnings.simplefilter("ignore")
         if len(items) < FEW:
             return [work(item) for item in items]
-        with ThreadPoolExecutor(cores) as pool:
-            return list(pool.map(work, items))
+        return list(in_turn(work, items))
 
 
-def in_turn(work: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
+def in_turn(work: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
     """`work` for every item, in order and in threads, a few items ahead of who takes the results."""
     cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
-    waiting: deque[Future[T]] = deque()
+    together = max(1, min(TOGETHER, len(items) // (4 * cores)))
+    waiting: deque[Future[list[T]]] = deque()
+
+    def work_off(start: int) -> list[T]:
+        return [work(item) for item in items[start : start + together]]
+
     with ThreadPoolExecutor(cores) as pool:
         try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
+            for start in range(0, len(items), together):
+                waiting.append(pool.submit(work_off, start))
                 if len(waiting) > AHEAD * cores:
-                    yield waiting.popleft().result()
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:  # what nobody takes any more need not be done
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -114,6 +114,16 @@ class Engine:
 
     # -- the processes --
 
+    def seed(self, number: int) -> None:
+        """Seeds the CPU's random numbers and this device's.
+
+        `torch.manual_seed` also notes the call, with its traceback, for each kind of device that is not in
+        use: 0.7 ms and some memory at every step.
+        """
+        torch.default_generator.manual_seed(number)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(number)
+
     def barrier(self) -> None:
         """Waits until every process is here."""
         if self._group is not None:

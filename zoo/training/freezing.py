@@ -28,6 +28,8 @@ class HeadFirst:
     def enter(self, step: int) -> None:
         """Prepares the module for the step after `step` steps, in training mode."""
         frozen = step < self._steps
+        if not frozen and not self._frozen and self._module.training:
+            return
         if frozen != self._frozen:
             for parameter in self._trainable:
                 parameter.requires_grad_(not frozen)

@@ -119,7 +119,7 @@ def train_steps(
         count = len(next(iter(taken.values())))
         scheduler.step_update(done)
         seed = recipe.seed * 1_000_003 + done + (engine.rank << 40)
-        torch.manual_seed(seed)
+        engine.seed(seed)
         head_first.enter(done)
         batch = task.augment(taken, recipe, problem)
         while True:
@@ -129,7 +129,7 @@ def train_steps(
             except RuntimeError as error:
                 pieces.halve(error, count, engine)
                 optimizer.zero_grad()
-                torch.manual_seed(seed)
+                engine.seed(seed)
         if recipe.grad_clip:
             engine.accelerator.clip_grad_norm_(model.parameters(), recipe.grad_clip)
         optimizer.step()
