@@ -6,20 +6,18 @@ Every finding rests on figures of `metrics.jsonl` that its reason names. What th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 
 from zoo.commands import Commands
+from zoo.course import Course
 from zoo.errors import ZooError
 from zoo.recipes import resolve_recipe
 from zoo.registry import Registry
 from zoo.runs import Run, RunRecord
-from zoo.specs import Classes, Recipe, TaskSpec
-from zoo.units import format_metric
+from zoo.specs import Recipe
 
 FEWEST = 4  # evaluations from which a course can be told: two points are no curve, three no trend
 WAITING = 0.25  # of the time: a device that is idle for longer is worth the work of changing the data
@@ -33,20 +31,34 @@ SPIKE = 2.0  # times the smallest loss before: noise between epochs stays far be
 SPIKE_SHARE = 0.1  # of the first loss, by which a spike must rise: close to nought, any ripple is a doubling
 STRAIGHT = 0.98  # correlation of the loss with the learning rate's sum: curves that bend have less
 SLOW = 0.3  # of the first loss is all that was gained, where a learning rate is too small
-FALLING = 0.8  # of all evaluations have a smaller loss than the one before, in a steady fall
 UNFINISHED = 1 / 3  # of the error was gained in the last quarter: a schedule's end alone gains up to that
 UNFINISHED_SHARE = 0.02  # of accuracy, at least: less is not worth a second training
 PLATEAU = 0.4  # of the training without a better validation
 PLATEAU_ROWS = 10  # evaluations from which so large a share is no chance
 SETTLED = 0.02  # of the loss: gains below that are ripples
 
+Sure = Literal["certain", "likely", "possible"]
+
 
 class Advice(msgspec.Struct, frozen=True):
-    """What was wrong, by which figures, and the command that does something about it."""
+    """A finding: what was seen, what to do about it, and the command that does it.
+
+    `sure` says how far to trust it: `certain` is what was counted. `figures` are the numbers of the reason,
+    `examples` the samples that it is about.
+    """
 
     title: str
     reason: str
     command: str
+    remedy: str = ""
+    sure: Sure = "likely"
+    figures: dict[str, float] = {}
+    examples: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The reason, and what to do."""
+        return "; ".join(filter(None, (self.reason, self.remedy)))
 
 
 def advise(run: Run, registry: Registry) -> list[Advice]:
@@ -58,12 +70,30 @@ def advise(run: Run, registry: Registry) -> list[Advice]:
     course = Course(record, run.history, registry.task(record.problem.task))
     if not course.rows:
         return []
-    commands = Commands(record, _own_recipe(record, registry))
+    commands = Commands(record, own_recipe(record, registry))
     found = [*_of_rate(course, commands), *_of_fit(course, commands), *_of_data(course, commands)]
     return found or list(_of_length(course, commands))
 
 
-def _own_recipe(record: RunRecord, registry: Registry) -> Recipe:
+def cut_short(run: Run, registry: Registry) -> list[Advice]:
+    """What a training that ended before its recipe's last step gives reason to do."""
+    record, commands = run.record, Commands(run.record, own_recipe(run.record, registry))
+    if record.state != "finished":
+        reason = f"it stopped after {record.steps:,} steps and is {record.state}"
+        return [Advice("stopped early", reason, commands.resume(run.path), "go on with it", "certain")]
+    planned = record.recipe.total_steps(record.problem.samples or 0)
+    if record.steps >= planned or record.recipe.patience is not None:
+        return []
+    reason = f"its time was up after {record.steps:,} of {planned:,} steps"
+    figures = {"steps": float(record.steps), "planned": float(planned)}
+    return [
+        Advice(
+            "stopped early", reason, commands.train(), "give it the time that it needs", "certain", figures
+        )
+    ]
+
+
+def own_recipe(record: RunRecord, registry: Registry) -> Recipe:
     """What a training takes that changes nothing; the defaults where the model is no longer installed."""
     try:
         model, _ = registry.model(record.model)
@@ -71,86 +101,6 @@ def _own_recipe(record: RunRecord, registry: Registry) -> Recipe:
         return resolve_recipe(model, record.problem.task, samples=samples, finetune=finetune)
     except ZooError:
         return Recipe()
-
-
-# -- what happened ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Course:
-    """A run's evaluations; errors are the primary metric turned so that less is better."""
-
-    record: RunRecord
-    rows: Sequence[Mapping[str, Any]]
-    task: TaskSpec
-
-    @property
-    def recipe(self) -> Recipe:
-        """The settings it was trained with."""
-        return self.record.recipe
-
-    @property
-    def losses(self) -> list[float]:
-        """The mean training loss before each evaluation."""
-        return [row["loss"] for row in self.rows]
-
-    @property
-    def errors(self) -> list[float]:
-        """On the validation split; of a fraction what is missing to one."""
-        return [self.error_of(row["validation"][self.task.metric]) for row in self.rows]
-
-    @property
-    def unseen(self) -> list[float]:
-        """The validation loss in the unit of the training loss; empty where the task does not tell."""
-        return [
-            row["validation"]["cross_entropy"] for row in self.rows if "cross_entropy" in row["validation"]
-        ]
-
-    def error_of(self, value: float) -> float:
-        """A value of the primary metric as an error."""
-        if not self.task.maximize:
-            return value
-        return 1 - value if self.task.unit == "fraction" else -value
-
-    @property
-    def best(self) -> int:
-        """The evaluation with the smallest error, the first of several."""
-        errors = self.errors
-        return errors.index(min(errors))
-
-    @property
-    def guess(self) -> float | None:
-        """The loss of guessing all classes alike; None where there are none."""
-        output = self.record.problem.output
-        return math.log(output.count) if isinstance(output, Classes) and output.count > 1 else None
-
-    @property
-    def skill(self) -> float | None:
-        """How far the best is from the trivial predictor's error to none; None where that is not known."""
-        trivial = self.record.baseline.get("metrics", {}).get(self.task.metric)
-        if trivial is None:
-            return None
-        error = self.error_of(trivial)
-        return 1 - min(self.errors) / error if error > 0 else None
-
-    @property
-    def calm(self) -> list[float]:
-        """The loss with the least noise: on the validation split, else on the batches of training."""
-        return self.unseen or self.losses
-
-    @property
-    def steady(self) -> bool:
-        """Whether the loss fell at nearly every evaluation."""
-        losses = self.calm
-        falls = [after < before for before, after in pairwise(losses)]
-        return bool(falls) and sum(falls) >= FALLING * len(falls)
-
-    def told(self, error: float) -> str:
-        """An error as the primary metric is read."""
-        value = error
-        if self.task.maximize:
-            value = 1 - error if self.task.unit == "fraction" else -error
-        return f"{self.task.metric} {format_metric(value, self.task.unit)}"
 
 
 # -- findings ---------------------------------------------------------------------------------
@@ -214,9 +164,7 @@ def _of_fit(course: Course, commands: Commands) -> Iterator[Advice]:
     """A model that learned its training samples by heart, or too little of them."""
     over = _overfitted(course)
     if over:
-        yield Advice(
-            "overfitting", f"{over}; regularise more, or give it more samples", commands.regularised()
-        )
+        yield Advice("overfitting", over, commands.regularised(), "regularise more, or give it more samples")
         reason = "a smaller model has less room for what holds of the training samples alone"
         yield Advice("overfitting", reason, commands.recommend("size"))
     elif not _too_large(course) and not _too_small(course):
@@ -281,10 +229,13 @@ def _underfitted(course: Course, commands: Commands) -> Iterator[Advice]:
         )
         half = len(course.rows) // 2
         if half and min(course.losses[half:]) > (1 - SETTLED) * min(course.losses[:half]):
-            reason = "the training loss does not fall any more; a larger model may learn what this one cannot"
-            yield Advice("underfitting", reason, commands.recommend("accuracy"))
+            reason, remedy = (
+                "the training loss does not fall any more",
+                "a larger model may learn what this one cannot",
+            )
+            yield Advice("underfitting", reason, commands.recommend("accuracy"), remedy)
     elif course.record.state == "finished" and (why := _unfitted(course) or _unfinished(course)):
-        yield Advice("underfitting", why, commands.longer(2))
+        yield Advice("underfitting", why, commands.longer(2), "more steps, or a larger model")
 
 
 def _unfitted(course: Course) -> str:
@@ -294,9 +245,7 @@ def _unfitted(course: Course) -> str:
     loss = min([course.losses[-1], *course.unseen[-1:]])
     if loss < NEAR * guess:
         return ""
-    return (
-        f"the loss ends at {loss:.3g}, where guessing alone costs {guess:.3g}; more steps, or a larger model"
-    )
+    return f"the loss ends at {loss:.3g}, where guessing alone costs {guess:.3g}"
 
 
 def _unfinished(course: Course) -> str:
@@ -324,9 +273,11 @@ def _of_data(course: Course, commands: Commands) -> Iterator[Advice]:
     if share > WAITING:
         yield Advice(
             "data-bound",
-            f"{share:.0%} of the time went into waiting for the next batch; smaller samples, a faster disk "
-            "for ZOO_HOME, or a larger model for the same time",
+            f"{share:.0%} of the time went into waiting for the next batch",
             commands.lighter(),
+            "smaller samples, a faster disk for ZOO_HOME, or a larger model for the same time",
+            "certain",
+            {"waiting": share},
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -59,6 +60,14 @@ class Commands:
         """Other models for the same data."""
         told = self._data("columns", "task", "horizon")
         return shlex.join(["zoo", "recommend", *told, "--objective", objective])
+
+    def resume(self, run: Path) -> str:
+        """The rest of the training."""
+        return shlex.join(["zoo", "train", "--resume", str(run)])
+
+    def inspect(self) -> str:
+        """A look at the data alone."""
+        return shlex.join(["zoo", "data", "inspect", *self._data()[1:]])
 
     def longer(self, times: int) -> str:
         """So many times the training."""

@@ -38,7 +38,7 @@ def tell_outcome(ctx: click.Context, run: Run, *, as_json: bool) -> None:
 
 def _tell(found: Sequence[Advice]) -> None:
     for advice in found:
-        click.echo(f"advice: {advice.title}: {advice.reason}\n        {advice.command}", err=True)
+        click.echo(f"advice: {advice.title}: {advice.told}\n        {advice.command}", err=True)
 
 
 def log_option(command: F) -> F:

@@ -20,12 +20,13 @@ STARTED = "ZOO_STARTED"  # the moment at which a command began that started this
 _LAUNCHING = ("--processes", "--restarts")
 
 
-class _Time(click.ParamType[float]):
+class Time(click.ParamType[float]):
     """Seconds, written as people do."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As a number, or from the words."""
         return value if isinstance(value, float) else parse_seconds(str(value))
 
 
@@ -33,10 +34,10 @@ def running_options(command: F) -> F:
     """Adds the options of `Limits`, and those that start processes."""
     for option in (
         click.option(
-            "--max-time", type=_Time(), metavar="TIME", help="End, all written, within this: 90s, 30m, 2h."
+            "--max-time", type=Time(), metavar="TIME", help="End, all written, within this: 90s, 30m, 2h."
         ),
         click.option(
-            "--checkpoint-every", type=_Time(), metavar="TIME", help="How often to save; default: 1m."
+            "--checkpoint-every", type=Time(), metavar="TIME", help="How often to save; default: 1m."
         ),
         click.option("--shard", is_flag=True, help="Split the model over all processes (FSDP2)."),
         click.option(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from zoo.cli.ending import warn
-from zoo.cli.output import json_option, print_json, print_lines, print_table
+from zoo.cli.output import device_option, json_option, print_json, print_lines, print_table
 from zoo.errors import RunError
 from zoo.histories import differences, find_runs, remove_run, size_of, spark
 from zoo.outcome import comparison, results, unit_of
@@ -115,6 +115,24 @@ def compare(paths: tuple[Path, ...], plot: Path | None, as_json: bool) -> None:
     rows.append((f"validation {task.metric}", *(spark(_validated(run, task)) for run in opened)))
     rows.append(("training loss", *(spark([row["loss"] for row in run.history]) for run in opened)))
     print_table(("", *names), rows)
+
+
+@runs.command()
+@click.argument("run", type=RUN)
+@click.option("-o", "--output", type=RUN, required=True, metavar="FILE", help="The new page: report.html.")
+@device_option
+@click.pass_context
+def report(ctx: click.Context, run: Path, output: Path, device: str) -> None:
+    """Write all of RUN as one page that opens offline: results, curves, mistakes, costs, findings."""
+    Run.open(run).check_finished()  # what is wrong is told before torch is imported
+    if output.exists():
+        raise RunError(f"{str(output)!r} exists already; choose another -o")
+    from zoo import api
+    from zoo.report import write_report
+
+    write_report(run, output, device=api.pick_device(device))
+    if not ctx.find_root().obj.get("quiet"):
+        click.echo(f"{output}: the report", err=True)
 
 
 @runs.command()
