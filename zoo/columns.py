@@ -103,7 +103,13 @@ def _figure(model: Model, weights: WeightsSpec | None, name: str) -> float | Non
     facts = model.spec.facts
     if facts is None:
         return None
-    return facts.parameters if name == PARAMETERS else facts.macs * _scale(model, weights)
+    return facts.parameters if name == PARAMETERS else macs(model, weights)
+
+
+def macs(model: Model, weights: WeightsSpec | None = None) -> float | None:
+    """Multiply-accumulates a sample at the model's reference, or at the size of image weights are for."""
+    facts = model.spec.facts
+    return facts.macs * _scale(model, weights) if facts else None
 
 
 def _top1(weights: WeightsSpec) -> float | None:

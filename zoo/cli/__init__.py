@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "evaluate:evaluate",
     "predict": "predict:predict",
     "explain": "explain:explain",
+    "diagnose": "diagnose:diagnose",
     "export": "export:export",
     "runs": "runs:runs",
     "data": "data:data",
@@ -33,6 +34,7 @@ COMMANDS = {
     "lock": "lock:lock",
     "sync": "lock:sync",
     "profile": "profile:profile",
+    "catalogue": "catalogue:catalogue",
 }
 
 

@@ -10,6 +10,7 @@ import click
 
 from zoo.cli.output import json_option, print_json, print_table
 from zoo.columns import select, takes_part, top1
+from zoo.listing import as_record
 from zoo.registry import Model, installed
 from zoo.specs import to_builtins
 from zoo.units import format_bytes, format_count, format_metric, parse_count
@@ -78,39 +79,6 @@ def info(name: str, as_json: bool) -> None:
     width = max(len(key) for key, _ in pairs)
     for key, value in pairs:
         click.echo(f"{click.style(key.ljust(width), bold=True)}  {value}")
-
-
-def as_record(model: Model) -> dict[str, Any]:
-    """A model as `zoo list --json` has it."""
-    spec = model.spec
-    facts = spec.facts
-    return {
-        "name": model.name,
-        "family": spec.family,
-        "tasks": spec.tasks,
-        "parameters": facts.parameters if facts else None,
-        "macs": facts.macs if facts else None,
-        "top1": top1(model),
-        "license": spec.license,
-        "summary": spec.summary,
-        "paper": spec.paper,
-        "group": spec.group,
-        "plugin": model.plugin.name,
-        "distribution": model.plugin.distribution,
-        "facts": to_builtins(facts) if facts else None,
-        "reference": to_builtins(spec.reference) if spec.reference else None,
-        "weights": [
-            {
-                "tag": weights.tag,
-                "license": weights.license,
-                "data_license": weights.data_license,
-                "bytes": weights.bytes,
-                "metrics": weights.metrics,
-                "dataset": weights.dataset,
-            }
-            for weights in model.weights
-        ],
-    }
 
 
 def _print_models(models: Sequence[Model], folded: set[str], *, by_name: bool) -> None:
