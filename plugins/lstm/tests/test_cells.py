@@ -7,7 +7,7 @@ from torch import Tensor, nn
 import zoo
 from zoo_lstm.cells import FUSED, LockedDropout, Projected, WeightDropped, gru, lstm, one_way, run
 from zoo_lstm.language_model import language_model
-from zoo_lstm.minimal import MinGRU, MinLSTM
+from zoo_lstm.minimal import MinGRU, MinLSTM, Scan
 from zoo_lstm.recurrent import Plan, Stack, read, recurrence
 from zoo_lstm.state import map_state
 
@@ -76,6 +76,30 @@ def test_the_parallel_scan_has_the_sequential_forms_gradient(kind: type[nn.Modul
     )
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 7])
+def test_the_scans_gradient_is_that_of_its_sum_and_has_one_itself(length: int) -> None:
+    keep, values = (torch.rand(2, length, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(Scan.apply, (keep, values))
+    assert torch.autograd.gradgradcheck(Scan.apply, (keep, values))
+
+
+@pytest.mark.parametrize("kind", MINIMAL)
+def test_gates_that_are_shut_or_open_wide_give_finite_states_and_gradients(kind: type[nn.Module]) -> None:
+    layer, sequence = kind(3, 5), 1000 * torch.randn(2, 300, 3)
+    states, _ = layer(sequence)
+    states.sum().backward()
+    assert states.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("kind", MINIMAL)
+def test_states_are_the_same_whether_gradients_are_wanted_or_not(kind: type[nn.Module]) -> None:
+    layer, sequence = kind(3, 5), torch.randn(2, 300, 3)
+    with torch.no_grad():
+        expected, _ = layer(sequence)
+    assert torch.equal(layer(sequence)[0], expected)
 
 
 def test_a_minimal_cell_remembers_through_thousands_of_steps() -> None:
@@ -238,6 +262,8 @@ def test_autocast_on_the_cpu_leaves_layers_in_float32(cell: str) -> None:
         ({"units": 0}, "at least one of each"),
         ({"cell": "min_gru", "weight_dropout": 0.5}, "min_gru has no such weights; leave it out"),
         ({"projection": -1}, "projection = -1: expected 0"),
+        ({"remember": 1}, "remember = 1: expected 0, for none, or at least 2"),
+        ({"remember": 9, "cell": "rnn"}, "remember = 9: rnn has no gates; leave it out"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_in_one_line(settings: dict[str, object], fault: str) -> None:
@@ -254,6 +280,24 @@ def test_gates_of_a_gru_start_without_a_bias() -> None:
     module = gru(5, 4)
     assert not module.bias_ih_l0.any()
     assert not module.bias_hh_l0.any()
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "rnn"])
+def test_gates_that_are_to_remember_lose_no_more_of_a_state_than_their_steps_say(cell: str) -> None:
+    layer = made(cell, units=(400,), remember=100)
+    for name, parameter in layer.named_parameters():
+        if "weight" in name:
+            nn.init.zeros_(parameter)
+    one = torch.ones(1, 1, 400)
+    with torch.no_grad():
+        states, end = layer(torch.zeros(1, 1, 3), (one, one) if cell == "lstm" else one)
+    kept = end[1][0, 0] if cell == "lstm" else states[0, 0]
+    if cell in ("min_lstm", "min_gru"):
+        kept = 2 * kept - 1  # what they took in exchange is g(0), a half
+    lost = 1 - kept  # of each unit: 1 / (1 + steps)
+    assert lost.min() >= 1 / 101
+    assert lost.max() <= 1 / 2 + 1e-6
+    assert 0.3 < (lost < 1 / 51).float().mean() < 0.7  # half of them keep it for longer than 50 steps
 
 
 def test_a_minimal_lstm_starts_with_a_forget_bias_of_one() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -329,6 +330,46 @@ def test_every_source_token_counts_for_the_first_token_written() -> None:
         changed = source.clone()
         changed[:, step] = changed[:, step] % (VOCAB - 1) + 1
         assert not torch.allclose(model(changed, target)[:, 0], before[:, 0], atol=1e-6)
+
+
+TOO_LARGE = [
+    (case, which, wrong)
+    for case, which in (("text", 0), ("language", 0), ("awd", 0), ("translation", 0), ("translation", 1))
+    for wrong in (VOCAB + 2, -1)
+]
+
+
+@pytest.mark.parametrize(("case", "which", "wrong"), TOO_LARGE)
+def test_tokens_outside_the_vocabulary_are_refused_in_one_line(case: str, which: int, wrong: int) -> None:
+    model, inputs = build(case), example(case, 2)
+    inputs[which][1, 2] = wrong
+    with pytest.raises(zoo.DataError, match=r"^tokens from .+ to .+ where the vocabulary has 1[13]; [^\n]+$"):
+        model(*inputs)
+
+
+# -- other programs --
+
+CELLED = [(case, {"cell": cell}) for case in ("text", "translation") for cell in CELLS]
+TRACED: list[tuple[str, dict[str, object]]] = [
+    *((case, {}) for case in CASES),
+    *CELLED,
+    ("text", {"pooling": "attention", "projection": 5, "residual": True, "layers": 2}),
+    ("text", {"pooling": "last", "bidirectional": False}),
+    ("translation", {"attention": "bahdanau"}),
+    ("forecast", {"normalize": True}),
+    ("attentive", {"shuffle": False}),
+]
+
+
+@pytest.mark.parametrize(("case", "options"), TRACED, ids=str)
+def test_a_model_exported_with_one_batch_answers_others_alike(case: str, options: dict[str, object]) -> None:
+    model, batch = build(case, **options), torch.export.Dim("batch")
+    inputs = example(case, 3)
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():  # of torch.export at its own LSTM
+        program = torch.export.export(model, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs))
+    for count in (1, 5):
+        inputs = example(case, count)
+        torch.testing.assert_close(program.module()(*inputs), model(*inputs), atol=1e-6, rtol=1e-5)
 
 
 # -- one by one --

@@ -48,6 +48,13 @@ def gru(inputs: int, units: int, *, layers: int = 1, dropout: float = 0.0) -> nn
 
 FUSED: Mapping[str, Callable[..., nn.RNNBase]] = {"rnn": elman, "lstm": lstm, "gru": gru}
 MINIMAL: Mapping[str, Callable[..., nn.Module]] = {"min_lstm": MinLSTM, "min_gru": MinGRU}
+# how many parts a bias has, and which of them are the gates that keep and that take
+GATES: Mapping[type[nn.Module], tuple[int, int | None, int | None]] = {
+    nn.LSTM: (4, 1, 0),
+    nn.GRU: (3, 1, None),
+    MinLSTM: (3, 0, 1),
+    MinGRU: (2, None, 0),
+}
 
 
 def _without_biases(module: Module) -> Module:
@@ -55,6 +62,25 @@ def _without_biases(module: Module) -> Module:
         if name.startswith("bias"):
             nn.init.zeros_(parameter)
     return module
+
+
+@torch.no_grad()
+def remember(layer: nn.Module, steps: int) -> None:
+    """Lets each unit of new gates keep what it holds for some number of steps, drawn from 1 to `steps`.
+
+    The bias of what keeps is the logarithm of that number, that of what takes the opposite ("chrono"
+    initialisation, Tallec & Ollivier 2018). Layers without gates stay as they are.
+    """
+    for module in layer.modules():
+        parts, keep, take = GATES.get(type(module), (1, None, None))
+        for name, bias in module.named_parameters():
+            if name.startswith("bias_ih") or name == "gates.bias":
+                each = bias.view(parts, -1)  # [parts, units]
+                held = (1 + (steps - 2) * torch.rand_like(each[0])).log()
+                if keep is not None:
+                    each[keep] = held
+                if take is not None:
+                    each[take] = -held
 
 
 def one_way(cell: str, inputs: int, units: int, *, weight_dropout: float, projection: int) -> nn.Module:
@@ -84,7 +110,7 @@ class WeightDropped(nn.Module):
             return states, end
         recurrent = self.dropout(layer.weight_hh_l0)
         weights = [layer.weight_ih_l0, recurrent, layer.bias_ih_l0, layer.bias_hh_l0]
-        zeros = sequence.new_zeros(1, len(sequence), layer.hidden_size)
+        zeros = sequence.new_zeros(1, sequence.shape[0], layer.hidden_size)
         gated = layer.mode == "LSTM"  # it has two tensors for a state
         first = state if state is not None else (zeros, zeros) if gated else zeros
         states, *ends = KERNELS[layer.mode](sequence, first, weights, True, 1, 0.0, True, False, True)
@@ -127,7 +153,7 @@ def run(layer: nn.Module, sequence: Tensor, state: State = None) -> tuple[Tensor
     if not sequence.shape[1]:
         raise zoo.DataError("a sequence of 0 steps; give at least one, padding where there is nothing")
     if state is not None:
-        check_state(state, len(sequence))
+        check_state(state, sequence.shape[0])
     if sequence.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         states, end = layer(sequence, state)
         return states, end

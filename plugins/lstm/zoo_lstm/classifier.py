@@ -28,6 +28,7 @@ def classifier(
     weight_dropout: float = 0.0,
     residual: bool = False,
     projection: int = 0,
+    remember: int = 0,
 ) -> nn.Module:
     """One network for text and series: tokens `[B, T]` or series `[B, T, C]` to logits `[B, K]`.
 
@@ -53,6 +54,7 @@ def classifier(
         weight_dropout=weight_dropout,
         residual=residual,
         projection=projection,
+        remember=remember,
         bidirectional=bidirectional,
     )
     vectors: nn.Embedding | None = None

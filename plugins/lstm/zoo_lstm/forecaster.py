@@ -21,6 +21,7 @@ def forecaster(
     weight_dropout: float = 0.0,
     residual: bool = False,
     projection: int = 0,
+    remember: int = 0,
 ) -> nn.Module:
     """Recurrent layers over the history and a dense layer on the last state: `[B, T, C]` to `[B, H, C]`.
 
@@ -45,6 +46,7 @@ def forecaster(
         weight_dropout=weight_dropout,
         residual=residual,
         projection=projection,
+        remember=remember,
     )
     return Forecaster(plan, channels, horizon, normalize)
 

@@ -23,6 +23,7 @@ def language_model(
     weight_dropout: float = 0.0,
     residual: bool = False,
     projection: int = 0,
+    remember: int = 0,
 ) -> nn.Module:
     """A causal language model: tokens `[B, T]` to logits `[B, T, V]`, each of the token that follows.
 
@@ -43,6 +44,7 @@ def language_model(
         weight_dropout=weight_dropout,
         residual=residual,
         projection=projection,
+        remember=remember,
     )
     return LanguageModel(vocabulary(problem, "language_model"), embedding, plan)
 

@@ -38,11 +38,19 @@ def real_steps(lengths: Tensor, total: int) -> Tensor:
 
 def last_states(states: Tensor, lengths: Tensor, *, bidirectional: bool) -> Tensor:
     """What `states[B, T, width]` end with, each direction where it ends: `[B, width]`."""
-    end = (lengths - 1)[:, None, None]  # [B, 1, 1]
+    end = (lengths - 1)[:, None]  # [B, 1]
     if not bidirectional:
-        return states.take_along_dim(end, dim=1)[:, 0]
+        return take_steps(states, end)[:, 0]
     ahead, back = states.chunk(2, dim=2)
-    return torch.cat([ahead.take_along_dim(end, dim=1)[:, 0], back[:, 0]], dim=1)
+    return torch.cat([take_steps(ahead, end)[:, 0], back[:, 0]], dim=1)
+
+
+def take_steps(sequence: Tensor, steps: Tensor) -> Tensor:
+    """Of `sequence[B, T, size]` the steps with the numbers `steps[B, N]`: `[B, N, size]`.
+
+    As `take_along_dim` does, which torch.export knows for one size of batch alone.
+    """
+    return sequence.gather(1, steps[:, :, None].expand(-1, -1, sequence.shape[2]))
 
 
 def mirror(lengths: Tensor, total: int) -> Tensor:

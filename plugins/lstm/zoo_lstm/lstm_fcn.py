@@ -106,7 +106,7 @@ class AttentionLSTM(nn.Module):
 
     def forward(self, sequence: Tensor, state: None = None) -> tuple[Tensor, Tensor]:
         """`[B, T, inputs]` to states `[B, T, units]`, and the last."""
-        hidden = memory = sequence.new_zeros(len(sequence), self.cell.hidden_size)
+        hidden = memory = sequence.new_zeros(sequence.shape[0], self.cell.hidden_size)
         keys = self.keys(sequence) if self.keys is not None else sequence  # [B, T, units]
         states = []
         for step in sequence.unbind(dim=1):

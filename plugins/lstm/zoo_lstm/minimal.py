@@ -1,17 +1,19 @@
 """minLSTM and minGRU (Feng et al., "Were RNNs all we needed?", 2024): all steps at once.
 
 Their gates look at the input alone, so that a state is a weighted sum of its predecessor and of what the
-input offers, with weights that are known beforehand. All of them are found by a parallel scan, in logarithms:
-products of many small weights are sums there, and nothing underflows.
+input offers, with weights that are known beforehand: a linear recurrence, which a parallel scan solves. The
+paper takes logarithms for it. Ours multiplies weights from 0 to 1 and adds positive numbers, and divides by
+nothing: what underflows is what is forgotten.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-CHUNK = 16  # steps over which logarithms are added up: few, so that float32 keeps its digits
 
 
 class MinGRU(nn.Module):
@@ -25,7 +27,7 @@ class MinGRU(nn.Module):
     def forward(self, sequence: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`[B, T, inputs]`, after a positive state `[1, B, units]`, to `[B, T, units]` and the last one."""
         update, candidate = _exact(self.gates(sequence)).chunk(2, dim=2)
-        return _states(-F.softplus(update), -F.softplus(-update), candidate, state)
+        return _states(update, candidate, state)
 
 
 class MinLSTM(nn.Module):
@@ -40,57 +42,72 @@ class MinLSTM(nn.Module):
     def forward(self, sequence: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`[B, T, inputs]`, after a positive state `[1, B, units]`, to `[B, T, units]` and the last one."""
         forget, take, candidate = _exact(self.gates(sequence)).chunk(3, dim=2)
-        odds = F.softplus(-forget) - F.softplus(-take)  # log of i / f
-        return _states(-F.softplus(odds), -F.softplus(-odds), candidate, state)
+        return _states(F.softplus(-forget) - F.softplus(-take), candidate, state)  # log of i / f
 
 
 def _exact(gates: Tensor) -> Tensor:
-    """At least in float32, whatever autocast made of them: logarithms are no place to save digits."""
+    """At least in float32, whatever autocast made of them: a state is a sum of many."""
     return gates.to(torch.promote_types(gates.dtype, torch.float32))
 
 
-def _states(keep: Tensor, take: Tensor, candidate: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-    """States from the logarithms of how much is kept and taken, and the candidates, all `[B, T, units]`."""
-    values = take + log_positive(candidate)
+def _states(odds: Tensor, candidate: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """States from the candidates and the logarithmic odds of their being taken, all `[B, T, units]`."""
+    keep, values = (-odds).sigmoid(), odds.sigmoid() * positive(candidate)
     if state is not None:
-        before = keep[:, :1] + state[0, :, None].clamp_min(torch.finfo(keep.dtype).tiny).log()
-        values = torch.cat([torch.logaddexp(values[:, :1], before), values[:, 1:]], dim=1)
-    states = log_scan(keep, values).exp()
+        first = torch.addcmul(values[:, :1], keep[:, :1], state[0, :, None])
+        values = torch.cat([first, values[:, 1:]], dim=1)
+    states = Scan.apply(keep, values) if torch.is_grad_enabled() else scan(keep, values)
     return states, states[:, -1][None]
 
 
-def log_positive(candidate: Tensor) -> Tensor:
-    """The logarithm of the paper's `g`, which makes candidates positive: `x + 1/2` above 0, sigmoid below."""
-    return torch.where(candidate >= 0, (candidate.relu() + 0.5).log(), -F.softplus(-candidate))
+def positive(candidate: Tensor) -> Tensor:
+    """The paper's `g`: `x + 1/2` above 0, sigmoid below."""
+    return torch.where(candidate >= 0, candidate + 0.5, candidate.sigmoid())
 
 
-def log_scan(keep: Tensor, values: Tensor) -> Tensor:
-    """`log h` where `h[t] = exp(keep[t]) * h[t - 1] + exp(values[t])`, all `[B, T, units]`.
+def scan(keep: Tensor, values: Tensor) -> Tensor:
+    """`h` where `h[t] = keep[t] * h[t - 1] + values[t]` from 0 on, all `[B, T, units]`.
 
-    Within chunks by sums over all of their steps (Heinsen 2023), all chunks at once; then each chunk's end
-    goes into those after it.
+    In about twice the root of T rounds: each step of all chunks at once, then the end of each chunk in turn.
     """
     steps = keep.shape[1]
-    keep, values = (_chunks(part) for part in (keep, values))  # [B, N, CHUNK, units]
-    total = keep.cumsum(dim=2)
-    alone = total + (values - total).logcumsumexp(dim=2)
-    ends = _doubling_scan(total[:, :, -1], alone[:, :, -1])  # [B, N, units]
-    joined = torch.logaddexp(alone[:, 1:], total[:, 1:] + ends[:, :-1, None])
-    return torch.cat([alone[:, :1], joined], dim=1).flatten(1, 2)[:, :steps]
+    size = math.isqrt(steps - 1) + 1
+    keep, values = (_chunks(part, size) for part in (keep, values))  # [B, N, size, units]
+    alone = [values[:, :, 0]]  # the states of each step of a chunk that starts from 0
+    share = [keep[:, :, 0]]  # and what is left there of what came before the chunk
+    for step in range(1, size):
+        alone.append(torch.addcmul(values[:, :, step], keep[:, :, step], alone[-1]))
+        share.append(keep[:, :, step] * share[-1])
+    before = [torch.zeros_like(alone[0][:, 0])]  # the state that each chunk starts from
+    for chunk in range(keep.shape[1] - 1):
+        before.append(torch.addcmul(alone[-1][:, chunk], share[-1][:, chunk], before[-1]))
+    first = torch.stack(before, dim=1)[:, :, None]  # [B, N, 1, units]
+    states = torch.addcmul(torch.stack(alone, dim=2), torch.stack(share, dim=2), first)
+    return states.flatten(1, 2)[:, :steps]
 
 
-def _doubling_scan(keep: Tensor, values: Tensor) -> Tensor:
-    """As `log_scan`, in rounds that each reach twice as far (Hillis & Steele 1986): exact, for memory."""
-    reach = 1
-    while reach < keep.shape[1]:
-        further = torch.logaddexp(values[:, reach:], keep[:, reach:] + values[:, :-reach])
-        values = torch.cat([values[:, :reach], further], dim=1)
-        keep = torch.cat([keep[:, :reach], keep[:, reach:] + keep[:, :-reach]], dim=1)
-        reach *= 2
-    return values
+class Scan(torch.autograd.Function):
+    """`scan`, whose gradient is found by another one from the end, without its rounds being remembered."""
+
+    @staticmethod
+    def forward(ctx: Any, keep: Tensor, values: Tensor) -> Tensor:
+        """The states `[B, T, units]`."""
+        states = scan(keep, values)
+        ctx.save_for_backward(keep, states)
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """How the loss changes with what each step keeps, and with what it adds."""
+        keep, states = ctx.saved_tensors
+        later = keep.roll(
+            -1, dims=1
+        )  # by which a state counts for the next; the last has none, whatever it says
+        reached: Tensor = Scan.apply(later.flip(1), gradients[0].flip(1)).flip(1)
+        return reached * F.pad(states[:, :-1], (0, 0, 1, 0)), reached
 
 
-def _chunks(steps: Tensor) -> Tensor:
-    """`[B, T, units]` to `[B, N, CHUNK, units]`, filled up at the end."""
-    whole = F.pad(steps, (0, 0, 0, -steps.shape[1] % CHUNK))
-    return whole.reshape(len(whole), -1, CHUNK, whole.shape[2])
+def _chunks(steps: Tensor, size: int) -> Tensor:
+    """`[B, T, units]` to `[B, N, size, units]`, filled up at the end."""
+    whole = F.pad(steps, (0, 0, 0, -steps.shape[1] % size))
+    return whole.reshape(whole.shape[0], -1, size, whole.shape[2])

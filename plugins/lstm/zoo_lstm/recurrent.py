@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo_lstm.cells import FUSED, MINIMAL, LockedDropout, one_way, run
-from zoo_lstm.lengths import mirror
+from zoo_lstm.cells import FUSED, MINIMAL, LockedDropout, one_way, remember, run
+from zoo_lstm.lengths import mirror, take_steps
 from zoo_lstm.state import State
 
 
@@ -22,7 +22,9 @@ class Plan:
     `dropout` lies between layers, on the same features at every step where it is `variational`;
     `weight_dropout` on the weights from one state to the next. Layers that are `residual` add what they read
     to what they make of it, wherever both are of one size. A `projection` other than 0 is the number of
-    features that a direction of a layer hands on. Raises `zoo.SpecError` with all that does not fit.
+    features that a direction of a layer hands on. With a `remember` other than 0 new gates keep what they
+    hold for up to so many steps (Tallec & Ollivier 2018), where what belongs together is far apart. Raises
+    `zoo.SpecError` with all that does not fit.
     """
 
     model: str
@@ -34,6 +36,7 @@ class Plan:
     residual: bool = False
     projection: int = 0
     bidirectional: bool = False
+    remember: int = 0
 
     def __post_init__(self) -> None:
         if faults := list(self._faults()):
@@ -48,6 +51,10 @@ class Plan:
             yield f"weight_dropout = {self.weight_dropout}: {self.cell} has no such weights; leave it out"
         if self.projection < 0:
             yield f"projection = {self.projection}: expected 0, for none, or a number of features"
+        if self.remember and self.cell == "rnn":
+            yield f"remember = {self.remember}: rnn has no gates; leave it out"
+        elif self.remember < 0 or self.remember == 1:
+            yield f"remember = {self.remember}: expected 0, for none, or at least 2 steps"
 
     @property
     def width(self) -> int:
@@ -70,7 +77,7 @@ def recurrence(plan: Plan, inputs: int) -> nn.Module:
     if plan.plain:
         layers = len(plan.units)
         between = plan.dropout if layers > 1 else 0.0
-        return FUSED[plan.cell](inputs, plan.units[0], layers=layers, dropout=between)
+        return _started(FUSED[plan.cell](inputs, plan.units[0], layers=layers, dropout=between), plan)
     if len(plan.units) == 1:
         return _layer(plan, inputs, plan.units[0])
     return Stack(plan, inputs)
@@ -94,11 +101,18 @@ def read(
     return states, end
 
 
+def _started(layer: nn.Module, plan: Plan) -> nn.Module:
+    if plan.remember:
+        remember(layer, plan.remember)
+    return layer
+
+
 def _layer(plan: Plan, inputs: int, units: int) -> nn.Module:
     def one() -> nn.Module:
-        return one_way(
+        layer = one_way(
             plan.cell, inputs, units, weight_dropout=plan.weight_dropout, projection=plan.projection
         )
+        return _started(layer, plan)
 
     return Bidirectional(one(), one()) if plan.bidirectional else one()
 
@@ -116,10 +130,10 @@ class Bidirectional(nn.Module):
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
         """`[B, T, inputs]`, of which `lengths[B]` steps are real, to `[B, T, 2 units]`."""
-        order = mirror(lengths, sequence.shape[1])[:, :, None]  # [B, T, 1]
+        order = mirror(lengths, sequence.shape[1])  # [B, T]
         ahead, _ = run(self.ahead, sequence)
-        back, _ = run(self.back, sequence.take_along_dim(order, dim=1))
-        return torch.cat([ahead, back.take_along_dim(order, dim=1)], dim=2)
+        back, _ = run(self.back, take_steps(sequence, order))
+        return torch.cat([ahead, take_steps(back, order)], dim=2)
 
 
 class Stack(nn.Module):

@@ -170,7 +170,8 @@ class Luong(nn.Module):
 
     def forward(self, query: Tensor, states: Tensor, real: Tensor) -> Tensor:
         """Queries `[B, T, size]` and states `[B, S, size]`, `real[B, 1, S]` of them, to `[B, T, size]`."""
-        return F.scaled_dot_product_attention(query, states, states, attn_mask=real)
+        head = states[:, None]  # [B, 1, S, size]: one head, without which ONNX has no such attention
+        return F.scaled_dot_product_attention(query[:, None], head, head, attn_mask=real[:, None])[:, 0]
 
 
 class Bahdanau(nn.Module):
