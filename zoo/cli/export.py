@@ -9,14 +9,17 @@ import click
 from zoo.cli.output import json_option, print_json
 from zoo.units import format_bytes
 
-FORMATS = ("onnx", "torch", "safetensors", "timm")
+FORMATS = ("onnx", "torch", "safetensors", "timm", "huggingface")
 
 
 @click.command()
 @click.argument("model")
 @click.option("--format", type=click.Choice(FORMATS), default="onnx", show_default=True)
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="The new file or folder.  [default: the model's name]"
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The new file or folder.  [default: the model's name]",
 )
 @click.option("--data", metavar="DATA", help="What to check it on; default: what it was trained on.")
 @json_option
@@ -24,7 +27,7 @@ def export(model: str, format: str, output: Path | None, data: str | None, as_js
     """Write MODEL, a name with a tag or a run folder, as a file for other programs, and check the file.
 
     onnx is for onnxruntime and its like, torch for torch.export.load, both with batches of any size;
-    safetensors are the weights alone, timm a folder that timm loads.
+    safetensors are the weights alone, timm a folder that timm loads, huggingface one for from_pretrained.
     """
     from zoo.exporting import export as write
 

@@ -15,10 +15,9 @@ import torch
 from zoo import api
 from zoo.errors import ZooError, describe_error, first_line, hint
 from zoo.exporting.formats import FORMATS, Answer, Format, Source
-from zoo.exporting.samples import Samples, find_samples
+from zoo.exporting.samples import Samples, find_samples, is_run
 from zoo.extras import need
-from zoo.paths import exists, is_file
-from zoo.runs import RECORD
+from zoo.paths import exists
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +52,7 @@ class Export:
 
 
 def export(
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | nn.Module,
     output: str | os.PathLike[str] | None = None,
     *,
     format: str = "onnx",
@@ -61,12 +60,14 @@ def export(
 ) -> Export:
     """Writes a model with weights for other programs, and checks that the file answers as the model does.
 
-    `model` is a name with a tag, a run folder or `hf://owner/name`. `format` is one of
+    `model` is a name with a tag, a run folder, `hf://owner/name`, or a module that `zoo.load` gave. `format`
+    is one of
 
     - `onnx`: a graph for onnxruntime and others, for any number of samples in a batch;
     - `torch`: an archive of `torch.export`, likewise, that needs no code of ours; nothing in it is pickled;
     - `safetensors`: the weights alone, with their receipt;
-    - `timm`: a folder for `timm.create_model("local-dir:FOLDER", pretrained=True)`.
+    - `timm`: a folder for `timm.create_model("local-dir:FOLDER", pretrained=True)`;
+    - `huggingface`: a folder for `from_pretrained`, where the model names a layout that is written so.
 
     `output` must not exist yet; by default it is the model's name in the current folder. The check is on
     test samples of `data`, else of what the weights were trained on, else on fixed ones. Raises `ZooError`
@@ -141,9 +142,9 @@ def _format(name: str) -> Format:
     raise ZooError(f"no format named {name!r}; {hint(name, FORMATS)}")
 
 
-def _stem(model: str | os.PathLike[str], name: str) -> str:
+def _stem(model: object, name: str) -> str:
     """The name of a run's folder, or the model's with its tag."""
-    return Path(model).resolve().name if is_file(model, RECORD) else name.rpartition("/")[2]
+    return Path(model).resolve().name if is_run(model) else name.rpartition("/")[2]
 
 
 def _check_free(path: Path) -> None:

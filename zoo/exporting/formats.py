@@ -24,8 +24,11 @@ from torch import Tensor, nn
 from zoo import api
 from zoo.build import Card
 from zoo.errors import ZooError
-from zoo.specs import ImageInput, Problem, SeriesInput, to_builtins
+from zoo.exporting.readme import describe
+from zoo.registry import installed
+from zoo.specs import ImageInput, Problem, SeriesInput, Vector, to_builtins
 from zoo.weights import fetch_weights
+from zoo.weights.layouts import Layout
 from zoo.weights.shards import files_of
 
 Answer = Callable[[tuple[Tensor, ...]], Tensor]
@@ -48,9 +51,12 @@ class Source:
 
     @property
     def shapes(self) -> tuple[dict[int, Any], ...]:
-        """For `torch.export`: the first dimension of each input may have any size."""
+        """For `torch.export`: a batch of any size, and a target of any length where the model lets it."""
         batch = torch.export.Dim("batch")
-        return tuple({0: batch} for _ in self.inputs)
+        shapes: tuple[dict[int, Any], ...] = tuple({0: batch} for _ in self.inputs)
+        if len(shapes) == 2:  # source and target, which grows as it is written
+            shapes[1][1] = torch.export.Dim.AUTO
+        return shapes
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -58,6 +64,23 @@ class Source:
         if self.card.weights is None:
             raise ZooError(f"{self.card.name} has no file of weights")
         return files_of(fetch_weights(self.card.weights))
+
+    @property
+    def model(self) -> str:
+        """The model's name without a tag."""
+        return self.card.weights.model if self.card.weights else self.card.name
+
+    @property
+    def layout(self) -> Layout:
+        """The layout that the model names, by which others read it."""
+        if self.card.spec.layout is None:
+            raise ZooError(
+                f"{self.card.name} has no layout that Hugging Face's libraries read; "
+                "say --format onnx, torch or safetensors"
+            )
+        registry = installed()
+        layout: Layout = registry.resolve(registry.model(self.model)[0].plugin, self.card.spec.layout)
+        return layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +138,13 @@ def _names(problem: Problem, count: int) -> tuple[list[str], str]:
         return ["source", "target"], "logits"
     if problem.task == "forecasting":
         return ["history"], "forecast"
+    output = "embedding" if isinstance(problem.output, Vector) else "logits"
     match problem.input:
         case ImageInput():
-            return ["images"], "logits"
+            return ["images"], output
         case SeriesInput():
-            return ["series"], "logits"
-    return ["tokens"], "logits"
+            return ["series"], output
+    return ["tokens"], output
 
 
 # -- torch.export -----------------------------------------------------------------------------
@@ -170,8 +194,7 @@ def write_safetensors(source: Source, path: Path) -> None:
 def read_safetensors(source: Source, path: Path) -> Answer:
     """By `zoo.load`, into a new module."""
     card = source.card
-    name = card.weights.model if card.weights else card.name
-    module = api.load(name, weights=str(path), problem=card.problem, **card.options)
+    module = api.load(source.model, weights=str(path), problem=card.problem, **card.options)
     return lambda inputs: module(*inputs)
 
 
@@ -198,6 +221,26 @@ def read_timm(source: Source, path: Path) -> Answer:
     return lambda inputs: module(*inputs)
 
 
+# -- as another library lays it out ----------------------------------------------------------
+
+
+def write_huggingface(source: Source, path: Path) -> None:
+    """A folder of what the model's layout makes of the module as it is, and a README.md."""
+    tensors, beside = source.layout.write(source.module)
+    path.mkdir()
+    save_file(dict(tensors), path / "model.safetensors", metadata={"format": "pt"})
+    for name, content in {"README.md": describe(source.card, source.model), **beside}.items():
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def read_huggingface(source: Source, path: Path) -> Answer:
+    """By `zoo.load`, as it reads a folder that the other library wrote."""
+    module = api.load(source.model, weights=f"file:{path}")
+    return lambda inputs: module(*inputs)
+
+
 FORMATS: Mapping[str, Format] = {
     "onnx": Format(suffix=".onnx", write=write_onnx, read=read_onnx, package="onnxruntime", extra="export"),
     "torch": Format(suffix=".pt2", write=write_archive, read=read_archive, package="torch"),
@@ -205,4 +248,7 @@ FORMATS: Mapping[str, Format] = {
         suffix=".safetensors", write=write_safetensors, read=read_safetensors, package="torch-zoo"
     ),
     "timm": Format(suffix="-timm", write=write_timm, read=read_timm, package="timm"),
+    "huggingface": Format(
+        suffix="-huggingface", write=write_huggingface, read=read_huggingface, package="torch-zoo"
+    ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -35,7 +35,12 @@ class Samples:
         return len(self.inputs[0])
 
 
-def find_samples(model: str | os.PathLike[str], card: Card, data: str | Dataset | None) -> Samples:
+def is_run(model: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether it is the folder of a run."""
+    return isinstance(model, str | os.PathLike) and is_file(model, RECORD)
+
+
+def find_samples(model: object, card: Card, data: str | Dataset | None) -> Samples:
     """Test samples of `data`, else of what the model was trained on, else fixed ones.
 
     Raises `DataError` for data that were asked for and do not suit.
@@ -53,13 +58,13 @@ def find_samples(model: str | os.PathLike[str], card: Card, data: str | Dataset 
     return Samples(inputs=task.inputs(encoded.take(rows)), data=told)
 
 
-def _dataset(model: str | os.PathLike[str], card: Card, data: str | Dataset | None) -> Dataset | None:
+def _dataset(model: object, card: Card, data: str | Dataset | None) -> Dataset | None:
     registry = installed()
     if data is not None:
         given = load_dataset(data, judge="test", registry=registry) if isinstance(data, str) else data
         return match_labels(given, card.problem, card.labels, card.name)
     try:
-        if is_file(model, RECORD):
+        if is_run(model):
             return api.data_of(model)
         known = card.weights is not None and card.weights.dataset in registry.datasets
         return load_dataset(card.weights.dataset, registry=registry) if card.weights and known else None

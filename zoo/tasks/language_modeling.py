@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from zoo.data.dataset import Columns, Dataset
 from zoo.data.splits import Batch
 from zoo.specs import ModelSpec, Preprocess, Problem, Recipe, TextPreprocess
 from zoo.tasks.base import Baseline, Prepared, Scores
+from zoo.tasks.generation import Sampling, write_on
 from zoo.tasks.text import StreamSplit, encode_stream, fit_stream, token_input, token_output
-from zoo.tokenizers import PADDING, open_tokenizer
+from zoo.tokenizers import open_tokenizer
 
 CHUNK = 1 << 20  # tokens that are counted at once
 
@@ -107,26 +109,23 @@ class LanguageModeling:
         preprocess: Preprocess,
         length: int = 200,
         temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float = 1.0,
         seed: int = 0,
         **options: Any,
     ) -> list[dict[str, Any]]:
-        """The text and how it goes on: `length` tokens drawn at `temperature` (0: the likeliest)."""
-        generator = torch.Generator().manual_seed(seed)
+        """The text and how it goes on: `length` tokens, drawn as `zoo.tasks.generation.Sampling` says."""
+        sampling = Sampling(
+            temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty
+        )
         preprocess = cast(TextPreprocess, preprocess)
-        tokenizer, context = open_tokenizer(preprocess), preprocess.length
-        tokens = batch["tokens"]  # [B, T]
-        start = tokens.shape[1]
-        for _ in range(length):
-            logits = model(tokens[:, -context:])[:, -1].float().cpu()  # [B, V]
-            logits[:, PADDING] = -torch.inf  # never written
-            if temperature > 0:
-                drawn = torch.multinomial((logits / temperature).softmax(dim=1), 1, generator=generator)
-            else:
-                drawn = logits.argmax(dim=1, keepdim=True)
-            tokens = torch.cat([tokens, drawn.to(tokens.device)], dim=1)
+        tokenizer, tokens = open_tokenizer(preprocess), batch["tokens"]  # [B, T]
+        drawn = write_on(model, tokens, context=preprocess.length, sampling=sampling, seed=seed)
+        written = torch.cat([tokens[:, :0].cpu(), *itertools.islice(drawn, length)], dim=1)
         return [
-            {"prompt": tokenizer.decode(row[1:start]), "text": tokenizer.decode(row[start:])}
-            for row in tokens.tolist()
+            {"prompt": tokenizer.decode(prompt[1:]), "text": tokenizer.decode(text)}
+            for prompt, text in zip(tokens.tolist(), written.tolist(), strict=True)
         ]
 
 

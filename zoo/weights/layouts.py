@@ -37,6 +37,8 @@ class Layout(Protocol):
     def write(self, module: Any) -> tuple[Mapping[str, Any], Mapping[str, bytes]]:
         """The tensors by their names, and the files beside them, for a module that `zoo.load` gave.
 
-        Raises `WeightsError` for a module that the layout has no way to write.
+        `zoo export --format huggingface` puts them into one folder, the tensors as `model.safetensors`; a
+        file's name may lead through folders in it. `describe` and `read` must know what was written. Raises
+        `WeightsError` for a module that the layout has no way to write.
         """
         ...

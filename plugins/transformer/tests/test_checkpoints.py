@@ -1,171 +1,39 @@
-"""Checkpoints in Hugging Face's layout, against `transformers` itself: theirs are read, and it reads ours."""
+"""Checkpoints in Hugging Face's layout are read as `transformers` itself reads them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tokenizers
 import torch
+from checkpoints import (
+    ENCODERS,
+    TEXTS,
+    WORDS,
+    answer_of,
+    close,
+    padded,
+    saved_encoder,
+    saved_gpt2,
+)
 from safetensors.torch import load_file, save_file
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
-from torch import Tensor, nn
 
 import zoo
 from zoo_transformer.bert import bert
-from zoo_transformer.huggingface import export
 from zoo_transformer.keymap import read_key_maps
 from zoo_transformer.published import STD
 
-transformers = pytest.importorskip("transformers")
-
-WORDS = 60
 OLDER = {"weight": "gamma", "bias": "beta"}
-TEXTS = ["a bad film", "the good one was a good film, and long", "good"]
-CORPUS = [*TEXTS, "one two three", "it was long and it was bad"] * 4
-SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
-
-
-def bert_config(**more: Any) -> Any:
-    return transformers.BertConfig(vocab_size=WORDS, max_position_embeddings=24, **{**SMALL, **more})
-
-
-def distilbert_config(**more: Any) -> Any:
-    sizes = {"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48}
-    return transformers.DistilBertConfig(vocab_size=WORDS, max_position_embeddings=24, **{**sizes, **more})
-
-
-def gpt2_config(**more: Any) -> Any:
-    sizes = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 24}
-    ends = {"bos_token_id": WORDS - 1, "eos_token_id": WORDS - 1}
-    return transformers.GPT2Config(vocab_size=WORDS, **{**sizes, **ends, **more})
-
-
-def labels() -> dict[str, Any]:
-    return {"id2label": {0: "bad", 1: "good", 2: "long"}, "label2id": {"bad": 0, "good": 1, "long": 2}}
-
-
-def mean_of(output: Any, mask: Tensor) -> Tensor:
-    """As sentence-transformers pools and normalises."""
-    weights = mask[:, :, None].float()
-    mean = (output.last_hidden_state * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1e-9)
-    return nn.functional.normalize(mean, dim=1)
-
-
-def logits_of(output: Any, mask: Tensor) -> Tensor:
-    return output.logits
-
-
-Answer = Callable[[Any, Tensor], Tensor]
-ENCODERS: dict[str, tuple[str, Callable[[], nn.Module], Answer]] = {
-    "bert": (
-        "transformer/bert",
-        lambda: transformers.BertForSequenceClassification(bert_config(**labels())),
-        logits_of,
-    ),
-    "bert-alone": (
-        "transformer/bert",
-        lambda: transformers.BertModel(bert_config(hidden_act="gelu_new")),
-        lambda output, mask: output.pooler_output,
-    ),
-    "bert-masked": (
-        "transformer/bert",
-        lambda: transformers.BertForMaskedLM(bert_config()),
-        lambda output, mask: output.hidden_states[-1][:, 0],
-    ),
-    "distilbert": (
-        "transformer/distilbert",
-        lambda: transformers.DistilBertForSequenceClassification(distilbert_config(**labels())),
-        logits_of,
-    ),
-    "distilbert-alone": (
-        "transformer/distilbert",
-        lambda: transformers.DistilBertModel(distilbert_config()),
-        lambda output, mask: output.last_hidden_state[:, 0],
-    ),
-    "minilm": ("transformer/minilm", lambda: transformers.BertModel(bert_config()), mean_of),
-}
 every_encoder = pytest.mark.parametrize("case", ENCODERS)
 
 
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     torch.manual_seed(0)
-
-
-def stirred(module: nn.Module) -> nn.Module:
-    """With every parameter moved, so that none is as good as another."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    return module.eval()
-
-
-def wordpieces() -> tokenizers.Tokenizer:
-    inner = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    inner.train_from_iterator(
-        CORPUS, trainers.WordPieceTrainer(vocab_size=WORDS, special_tokens=special, show_progress=False)
-    )
-    inner.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    inner.enable_padding(length=20)  # as the files of sentence encoders have it; to be passed over
-    return inner
-
-
-def byte_pairs() -> tokenizers.Tokenizer:
-    inner = tokenizers.Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=WORDS - 1, show_progress=False))
-    inner.add_special_tokens(["<|endoftext|>"])
-    return inner
-
-
-def saved(module: nn.Module, folder: Path, tokenizer: tokenizers.Tokenizer, **options: Any) -> str:
-    """The module in the layout of the hub; the source to load it from."""
-    module.save_pretrained(folder, **options)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return f"file:{folder}"
-
-
-def saved_encoder(case: str, folder: Path, **options: Any) -> tuple[nn.Module, str]:
-    theirs = stirred(ENCODERS[case][1]())
-    source = saved(theirs, folder, wordpieces(), **options)
-    if case == "minilm":
-        kinds = ["Transformer", "Pooling", "Normalize"]
-        modules = [
-            {"idx": n, "path": f"{n}_{kind}" if n else "", "type": f"sentence_transformers.models.{kind}"}
-            for n, kind in enumerate(kinds)
-        ]
-        (folder / "modules.json").write_text(json.dumps(modules))
-        (folder / "1_Pooling").mkdir()
-        pooling = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
-        (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-        (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 16}))
-    return theirs, source
-
-
-def padded(lengths: list[int]) -> tuple[Tensor, Tensor]:
-    """Tokens without padding among them, padded on the right, and where they are."""
-    tokens = torch.randint(1, WORDS, (len(lengths), max(lengths)))
-    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    return tokens * mask, mask
-
-
-@torch.inference_mode()
-def answer_of(case: str, theirs: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
-    output = theirs(input_ids=tokens, attention_mask=mask.long(), output_hidden_states=True)
-    return ENCODERS[case][2](output, mask)
-
-
-def close(found: Tensor, expected: Tensor) -> bool:
-    return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 # -- encoders ---------------------------------------------------------------------------------
@@ -180,25 +48,6 @@ def test_their_encoder_gives_its_own_answers_here(case: str, tmp_path: Path) -> 
         found = zoo.load(ENCODERS[case][0], weights=source)(tokens)
     assert close(found, expected)
     assert expected.std() > 1e-3
-
-
-@every_encoder
-def test_their_library_gives_our_answers_of_what_is_written_back(case: str, tmp_path: Path) -> None:
-    theirs, source = saved_encoder(case, tmp_path / "theirs")
-    ours = stirred(zoo.load(ENCODERS[case][0], weights=source))
-    export(ours, tmp_path / "ours")
-    kind = transformers.BertModel if case == "bert-masked" else type(theirs)
-    read, told = kind.from_pretrained(tmp_path / "ours", output_loading_info=True)
-    tokens, mask = padded([5, 12, 2])
-    pooled = case not in ("bert-masked", "minilm")
-    missing = [name for name in told["missing_keys"] if pooled or not name.startswith("pooler.")]
-    assert not missing
-    assert not told["unexpected_keys"]
-    with torch.inference_mode():
-        assert close(answer_of(case, read.eval(), tokens, mask), ours(tokens))
-    again = zoo.load(ENCODERS[case][0], weights=f"file:{tmp_path / 'ours'}")
-    with torch.inference_mode():
-        assert torch.equal(again(tokens), ours(tokens))
 
 
 def test_weights_in_several_files_are_loaded_as_one(tmp_path: Path) -> None:
@@ -280,12 +129,27 @@ def test_an_encoder_is_trained_on_and_its_run_keeps_the_tokenizer(tmp_path: Path
     assert zoo.predict(model, ["a good one"])[0]["label"] in ("up", "down")
 
 
+def test_a_vocabulary_may_have_room_for_more_tokens_than_the_tokenizer_has(tmp_path: Path) -> None:
+    _, source = saved_gpt2(tmp_path / "theirs")
+    text = tmp_path / "text.txt"
+    text.write_text("a good film and a bad one\n" * 200)
+    settings = {"steps": 1, "batch_size": 2, "length": 12, "compile": False}
+    run = zoo.train(
+        "transformer/gpt2",
+        str(text),
+        weights=source,
+        output=tmp_path / "run",
+        settings=settings,
+        device="cpu",
+    )
+    model: Any = zoo.load(run.path)
+    inner = tokenizers.Tokenizer.from_file(str(tmp_path / "theirs" / "tokenizer.json"))
+    assert inner.get_vocab_size() < WORDS
+    assert model.zoo.problem.input.vocab_size == WORDS + 1
+    assert zoo.predict(model, ["a bad"], length=3)[0]["prompt"] == "a bad"
+
+
 # -- language models --------------------------------------------------------------------------
-
-
-def saved_gpt2(folder: Path, **more: Any) -> tuple[nn.Module, str]:
-    theirs = stirred(transformers.GPT2LMHeadModel(gpt2_config(**more)))
-    return theirs, saved(theirs, folder, byte_pairs())
 
 
 @pytest.mark.parametrize("more", [{}, {"n_inner": 40, "activation_function": "relu"}])
@@ -297,18 +161,6 @@ def test_their_gpt2_gives_its_own_logits_here(more: dict[str, Any], tmp_path: Pa
         found = zoo.load("transformer/gpt2", weights=source)(tokens)
     assert close(found[..., 1:][mask], expected[mask])
     assert found[..., 0].max() < expected.min()
-
-
-def test_their_library_gives_our_logits_of_a_gpt2_that_is_written_back(tmp_path: Path) -> None:
-    _, source = saved_gpt2(tmp_path / "theirs")
-    ours = stirred(zoo.load("transformer/gpt2", weights=source))
-    export(ours, tmp_path / "ours")
-    read, told = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "ours", output_loading_info=True)
-    assert not told["missing_keys"]
-    assert not told["unexpected_keys"]
-    tokens, _ = padded([13, 13])
-    with torch.inference_mode():
-        assert close(ours(tokens)[..., 1:], read.eval()(input_ids=tokens - 1).logits)
 
 
 def test_a_gpt2_goes_on_with_a_text_token_for_token_as_theirs(tmp_path: Path) -> None:

@@ -354,10 +354,10 @@ def test_every_source_token_counts_for_the_first_token_written() -> None:
         assert not torch.allclose(model(changed, target)[:, 0], before[:, 0], atol=1e-5)
 
 
-def test_real_tokens_are_those_that_are_no_padding_and_all_of_an_empty_text() -> None:
+def test_real_tokens_are_those_that_are_no_padding_and_the_first_of_an_empty_text() -> None:
     assert real_tokens(torch.tensor([[4, 0, 7, 0], [0, 0, 0, 0]])).tolist() == [
         [True, False, True, False],
-        [True, True, True, True],
+        [True, False, False, False],
     ]
 
 

@@ -6,6 +6,8 @@ EMNLP 2019) have the mean of all tokens for an answer, in which MiniLM (Wang et 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,7 +15,7 @@ from torch.nn import functional as F
 import zoo
 from zoo_transformer.block import Style, Transformer
 from zoo_transformer.classifier import masked_mean
-from zoo_transformer.published import check_options, initialise
+from zoo_transformer.published import WITH_THE_LAST, check_options, initialise
 from zoo_transformer.tokens import real_tokens
 
 POOLINGS = ("first", "mean")
@@ -36,21 +38,20 @@ def bert(
     normalize: bool = False,
     dropout: float = 0.1,
 ) -> nn.Module:
-    """Tokens `[B, T]` to logits `[B, K]`; to the features themselves where K is `dim`.
+    """Tokens `[B, T]` to logits `[B, K]`, or to the features themselves, `[B, D]`, where a vector is wanted.
 
     `dim` is the size of a token's vector, `depth` the number of blocks, `heads` that of attention heads,
     `hidden` the width of the MLPs (by default four times `dim`), `positions` the longest sequence,
     `segments` how many kinds of token there are, of which the first is used: 0 for none. `pooling` takes
     the `first` token's vector or the `mean` of all; `pooler` is the layer on it: `tanh` as in BERT, `relu`
-    as in DistilBERT, where it belongs to the head, or `none`. `normalize` makes the features 1 long.
+    as in DistilBERT, where it belongs to the head, or `none`. `normalize` makes embeddings 1 long.
     `dropout` is the share of what a block adds, of the embeddings and of the features that is left out.
 
-    As many classes as `dim` has numbers mean no classes: there is no head, and the answer is what would
-    be given to it. Encoders are loaded so, and get a new head for any other number of classes.
+    Encoders are published without a head, for a vector of `dim` numbers, and get one for classes.
 
-    Raises `zoo.SpecError` for a problem without tokens or classes, or options that do not fit one another.
+    Raises `zoo.SpecError` for a problem of another kind, or options that do not fit one another.
     """
-    tokens, classes = problem.expect("bert", zoo.TokenInput, zoo.Classes)
+    tokens, classes = _expect(problem, dim)
     check_options(
         "bert", dim=dim, heads=heads, activation=activation, length=tokens.length, positions=positions
     )
@@ -62,7 +63,7 @@ def bert(
     module = Bert(
         Embeddings(tokens.vocab_size, dim, positions, segments, style, dropout),
         Transformer(dim, depth, heads, dropout=dropout, style=style),
-        classes=classes.count,
+        classes=classes,
         pooling=pooling,
         pooler=pooler,
         normalize=normalize,
@@ -102,7 +103,7 @@ class Bert(nn.Module):
         embeddings: Embeddings,
         encoder: Transformer,
         *,
-        classes: int,
+        classes: int | None,
         pooling: str,
         pooler: str,
         normalize: bool,
@@ -114,12 +115,20 @@ class Bert(nn.Module):
         self.embeddings = embeddings
         self.encoder = encoder
         self.pooler = nn.Linear(dim, dim) if pooler == "tanh" else None
-        self.head = None if classes == dim else Head(dim, classes, hidden=pooler == "relu", dropout=dropout)
+        self.head = Head(dim, classes, hidden=pooler == "relu", dropout=dropout) if classes else None
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens `[B, T]` to logits `[B, K]`; the amount of padding on the right does not matter."""
+        """Tokens `[B, T]` to logits `[B, K]`, or features `[B, D]`; padding on the right does not matter."""
         features = self.features(tokens)
-        return features if self.head is None else self.head(features)
+        if self.head is not None:
+            logits: Tensor = self.head(features)
+            return logits
+        return F.normalize(features, dim=1) if self.normalize else features
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Which parameters belong to which layer, in timm's words, for learning rates that fall by layer."""
+        blocks = r"^encoder" if coarse else r"^encoder\.blocks\.(\d+)"
+        return {"stem": r"^embeddings", "blocks": [(blocks, None), (r"^pooler", WITH_THE_LAST)]}
 
     def features(self, tokens: Tensor) -> Tensor:
         """What the head is given, `[B, D]`."""
@@ -128,7 +137,7 @@ class Bert(nn.Module):
         pooled = masked_mean(hidden, real) if self.pooling == "mean" else hidden[:, 0]
         if self.pooler is not None:
             pooled = torch.tanh(self.pooler(pooled))
-        return F.normalize(pooled, dim=1) if self.normalize else pooled
+        return pooled
 
 
 class Head(nn.Module):
@@ -146,6 +155,17 @@ class Head(nn.Module):
             features = F.relu(self.hidden(features))
         logits: Tensor = self.out(self.dropout(features))
         return logits
+
+
+def _expect(problem: zoo.Problem, dim: int) -> tuple[zoo.TokenInput, int | None]:
+    """The input, and the number of classes; None where a vector is wanted."""
+    if isinstance(problem.output, zoo.Vector):
+        tokens, vector = problem.expect("bert", zoo.TokenInput, zoo.Vector)
+        if vector.size != dim:
+            raise zoo.SpecError("bert", [f"dim = {dim}: not the {vector.size} numbers that are wanted"])
+        return tokens, None
+    tokens, classes = problem.expect("bert", zoo.TokenInput, zoo.Classes)
+    return tokens, classes.count
 
 
 def _check_choice(option: str, value: str, known: tuple[str, ...]) -> None:

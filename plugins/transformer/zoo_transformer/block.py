@@ -9,13 +9,15 @@ sequences, D the model's dimension, N the number of heads.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+import zoo
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -49,6 +51,47 @@ class Style:
 
 
 OURS = Style()
+
+
+class Past:
+    """The keys and values that one block's attention has read, so that they are not computed again."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.size = limit, 0
+        self._kept: Tensor | None = None  # [2, B, N, limit, D / N], made once
+
+    def join(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """All up to the new ones `[B, N, T, D / N]`, in order."""
+        count, heads, new, size = key.shape
+        if self._kept is None:
+            self._kept = key.new_empty(2, count, heads, self.limit, size)
+        end = self.size + new
+        self._kept[0, :, :, self.size : end], self._kept[1, :, :, self.size : end] = key, value
+        self.size = end
+        return self._kept[0, :, :, :end], self._kept[1, :, :, :end]
+
+    def check(self, tokens: Tensor) -> None:
+        """Raises `zoo.DataError` where `tokens[B, T]` are too many, or of another number of texts."""
+        if self._kept is not None and self._kept.shape[1] != len(tokens):
+            raise zoo.DataError(
+                f"a state of {self._kept.shape[1]} texts for a batch of {len(tokens)}; "
+                "go on with the texts that it is of, or begin with none"
+            )
+        if self.size + tokens.shape[1] > self.limit:
+            raise zoo.DataError(
+                f"{self.size + tokens.shape[1]:,} tokens for a state that holds {self.limit:,}; "
+                "begin with none and the last of them"
+            )
+
+
+State = list[Past] | None  # of every block
+
+
+def continued(state: State, tokens: Tensor, *, depth: int, limit: int) -> list[Past]:
+    """The state, or a new one of `depth` blocks, that has room for `tokens[B, T]`; raises `zoo.DataError`."""
+    state = state or [Past(limit) for _ in range(depth)]
+    state[0].check(tokens)
+    return state
 
 
 class Transformer(nn.Module):
@@ -87,17 +130,19 @@ class Transformer(nn.Module):
         keep: Tensor | None = None,
         memory: Tensor | None = None,
         memory_keep: Tensor | None = None,
+        past: Sequence[Past] | None = None,
     ) -> Tensor:
         """`hidden[B, T, D]` to the same shape.
 
         `positions[T, axes]`: where each element is, along one axis or several; by default 0 to T - 1.
         `keep[B, T]` and `memory_keep[B, S]`: which elements of `hidden` and `memory[B, S, D]` may be
         seen, at least one in each row; by default all. A causal stack takes no `keep`: what comes after
-        an element it does not see anyhow.
+        an element it does not see anyhow. `past`, of a causal stack, has for each block what came before,
+        and takes `hidden` in.
         """
         turns = self._turns(hidden, positions) if self.pairs else None
-        for block in self.blocks:
-            hidden = block(hidden, turns, keep, memory, memory_keep)
+        for number, block in enumerate(self.blocks):
+            hidden = block(hidden, turns, keep, memory, memory_keep, past[number] if past else None)
         out: Tensor = self.norm(hidden)
         return out
 
@@ -131,9 +176,12 @@ class Block(nn.Module):
         keep: Tensor | None,
         memory: Tensor | None,
         memory_keep: Tensor | None,
+        past: Past | None = None,
     ) -> Tensor:
         """`hidden[B, T, D]` to the same shape."""
-        hidden = self._add(hidden, self.norm_attention, lambda seen: self.attention(seen, seen, keep, turns))
+        hidden = self._add(
+            hidden, self.norm_attention, lambda seen: self.attention(seen, seen, keep, turns, past)
+        )
         if memory is not None:
             hidden = self._add(hidden, self.norm_cross, lambda seen: self.cross(seen, memory, memory_keep))
         return self._add(hidden, self.norm_mlp, self.mlp)
@@ -159,23 +207,38 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim, bias=bias)
 
     def forward(
-        self, hidden: Tensor, memory: Tensor, keep: Tensor | None = None, turns: Tensor | None = None
+        self,
+        hidden: Tensor,
+        memory: Tensor,
+        keep: Tensor | None = None,
+        turns: Tensor | None = None,
+        past: Past | None = None,
     ) -> Tensor:
         """`hidden[B, T, D]` sees `memory[B, S, D]` where `keep[B, S]`; gives `[B, T, D]`.
 
-        `turns` holds the rotary positions where the two are one sequence.
+        `turns` holds the rotary positions where the two are one sequence; `past` what came before it.
         """
         query = self._split(self.query(hidden))  # [B, N, T, D / N]
         key, value = map(self._split, self.key_value(memory).chunk(2, dim=2))  # [B, N, S, D / N]
         if turns is not None:
             query, key = rotate(query, turns), rotate(key, turns)
         mask = None if keep is None else keep[:, None, None]  # [B, 1, 1, S]
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.causal)
+        causal = self.causal
+        if past is not None:
+            key, value = past.join(key, value)
+            causal = key.shape[2] == query.shape[2]
+            mask = None if causal else _later(query.shape[2], key.shape[2], query.device)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
         out: Tensor = self.out(found.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, features: Tensor) -> Tensor:
         return features.view(*features.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+def _later(new: int, total: int, device: torch.device) -> Tensor:
+    """Which of `total` elements each of the last `new` ones may see: bool `[new, total]`."""
+    return torch.ones(new, total, dtype=torch.bool, device=device).tril(total - new)
 
 
 class SwiGLU(nn.Module):

@@ -1,4 +1,4 @@
-"""What Hugging Face's configurations say of a model, in the options of its builder here, and back."""
+"""What Hugging Face's configurations say of a model, in the options of its builder here."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from torch import nn
 
 import zoo
-from zoo_transformer.bert import Bert
-from zoo_transformer.gpt2 import GPT2
+from zoo_transformer.vocabulary import FOREIGN
 
 Shapes = Mapping[str, tuple[int, ...]]
 Read = Callable[[str], bytes | None]
 Config = dict[str, Any]
 
-TOKENIZER = "huggingface"
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -26,9 +23,6 @@ ACTIVATIONS = {
 }
 POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first"}
 PARTS = {"Transformer", "Pooling", "Normalize"}  # of a sentence encoder, as far as they are known here
-
-
-# -- what their configuration says ------------------------------------------------------------
 
 
 def _describe_gpt2(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
@@ -49,7 +43,7 @@ def _describe_gpt2(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]
         "eps": config.get("layer_norm_epsilon", 1e-5),
         "dropout": config.get("resid_pdrop", 0.1),
     }
-    return {"problem": problem, "receipt": {"options": options}, **_texts(read, positions)}
+    return {"problem": problem, "receipt": {"options": options}, **_texts(read, positions, size)}
 
 
 def _describe_bert(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
@@ -86,27 +80,28 @@ def _describe_distilbert(config: Config, shapes: Shapes, read: Read) -> dict[str
 
 
 def _describe_encoder(config: Config, options: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
-    """The classes of a classifier; of an encoder alone, its features in their place."""
+    """The classes of a classifier; of an encoder alone, a vector."""
     options |= _sentence_options(read)
     head, labels = shapes.get("classifier.weight"), tuple[str, ...]()
+    output: zoo.Classes | zoo.Vector
     if head is not None:
         names = config.get("id2label") or {}
         labels = tuple(names.get(str(number), f"LABEL_{number}") for number in range(head[0]))
-        classes = zoo.Classes(count=head[0], names=labels)
+        output = zoo.Classes(count=head[0], names=labels)
     else:
-        classes = zoo.Classes(count=options["dim"])
+        output = zoo.Vector(size=options["dim"])
     limits = document(read, "sentence_bert_config.json", needed=False)
     length = min(limits.get("max_seq_length") or options["positions"], options["positions"])
     problem = zoo.Problem(
         task="text-classification",
         input=zoo.TokenInput(vocab_size=config["vocab_size"], length=length),
-        output=classes,
+        output=output,
     )
     return {
         "problem": problem,
         "labels": labels,
         "receipt": {"options": options},
-        **_texts(read, length),
+        **_texts(read, length, config["vocab_size"]),
     }
 
 
@@ -129,17 +124,18 @@ def _sentence_options(read: Read) -> Config:
     return {"pooling": POOLINGS[chosen[0]], "pooler": "none", "normalize": "Normalize" in kinds}
 
 
-def _texts(read: Read, length: int) -> dict[str, Any]:
+def _texts(read: Read, length: int, vocab_size: int) -> dict[str, Any]:
     """How texts become tokens, where a tokenizer is there."""
     content = read("tokenizer.json")
     if content is None:
         return {}
     return {
         "preprocess": zoo.TextPreprocess(
-            tokenizer=TOKENIZER,
+            tokenizer=FOREIGN,
             length=length,
             definition=content.decode(),
             sha256=hashlib.sha256(content).hexdigest(),
+            vocab_size=vocab_size,
         )
     }
 
@@ -181,119 +177,3 @@ def document(read: Read, name: str, *, needed: bool = True, kind: type[Any] = di
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise zoo.WeightsError(f"{name} cannot be read: {error}") from None
-
-
-# -- what their configuration is to say -------------------------------------------------------
-
-THEIR_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
-UNLIKE = "Hugging Face's {} classifies through a layer with {}, which this model does not have"
-
-
-def config_of(module: nn.Module) -> tuple[Config, bool]:
-    """Their configuration for a module, and whether it is an encoder without a head."""
-    if isinstance(module, GPT2):
-        return _gpt2_config(module), False
-    if not isinstance(module, Bert):
-        raise zoo.WeightsError(f"Hugging Face's layout has no place for a {type(module).__name__}")
-    if module.head is not None and (module.pooling != "first" or module.normalize):
-        raise zoo.WeightsError("Hugging Face's classifiers go by the first token; load it without a head")
-    classes = {} if module.head is None else _class_config(module)
-    config = _distilbert_config(module) if module.embeddings.segments is None else _bert_config(module)
-    return {**config, **classes}, module.head is None
-
-
-def _gpt2_config(module: GPT2) -> Config:
-    block: Any = module.decoder.blocks[0]
-    end = module.embedding.num_embeddings - 1
-    return {
-        "model_type": "gpt2",
-        "architectures": ["GPT2LMHeadModel"],
-        "vocab_size": module.embedding.num_embeddings,
-        "n_embd": module.embedding.embedding_dim,
-        "n_layer": len(module.decoder.blocks),
-        "n_head": block.attention.heads,
-        "n_inner": block.mlp.expand.out_features,
-        "n_positions": module.positions.num_embeddings,
-        "activation_function": THEIR_ACTIVATIONS[block.mlp.activation],
-        "layer_norm_epsilon": block.norm_mlp.eps,
-        **dict.fromkeys(("resid_pdrop", "embd_pdrop"), module.dropout.p),
-        "bos_token_id": end,
-        "eos_token_id": end,
-    }
-
-
-def _bert_config(module: Bert) -> Config:
-    block: Any = module.encoder.blocks[0]
-    segments: Any = module.embeddings.segments
-    if module.head is not None and (module.pooler is None or module.head.hidden is not None):
-        raise zoo.WeightsError(UNLIKE.format("BERT", "tanh"))
-    return {
-        "model_type": "bert",
-        "architectures": ["BertModel" if module.head is None else "BertForSequenceClassification"],
-        "vocab_size": module.embeddings.tokens.num_embeddings,
-        "hidden_size": module.embeddings.tokens.embedding_dim,
-        "num_hidden_layers": len(module.encoder.blocks),
-        "num_attention_heads": block.attention.heads,
-        "intermediate_size": block.mlp.expand.out_features,
-        "max_position_embeddings": module.embeddings.positions.num_embeddings,
-        "type_vocab_size": segments.num_embeddings,
-        "hidden_act": THEIR_ACTIVATIONS[block.mlp.activation],
-        "layer_norm_eps": block.norm_mlp.eps,
-        "hidden_dropout_prob": module.embeddings.dropout.p,
-        "pad_token_id": 0,
-    }
-
-
-def _distilbert_config(module: Bert) -> Config:
-    block: Any = module.encoder.blocks[0]
-    if module.pooler is not None or (module.head is not None and module.head.hidden is None):
-        raise zoo.WeightsError(UNLIKE.format("DistilBERT", "relu"))
-    return {
-        "model_type": "distilbert",
-        "architectures": [
-            "DistilBertModel" if module.head is None else "DistilBertForSequenceClassification"
-        ],
-        "vocab_size": module.embeddings.tokens.num_embeddings,
-        "dim": module.embeddings.tokens.embedding_dim,
-        "n_layers": len(module.encoder.blocks),
-        "n_heads": block.attention.heads,
-        "hidden_dim": block.mlp.expand.out_features,
-        "max_position_embeddings": module.embeddings.positions.num_embeddings,
-        "activation": THEIR_ACTIVATIONS[block.mlp.activation],
-        "dropout": module.embeddings.dropout.p,
-        "pad_token_id": 0,
-    }
-
-
-def _class_config(module: Bert) -> Config:
-    """The classes by number and by name; a model that `zoo.load` gave knows their names."""
-    head: Any = module.head.out
-    labels = getattr(getattr(module, "zoo", None), "labels", ()) or [
-        f"LABEL_{number}" for number in range(head.out_features)
-    ]
-    return {
-        "id2label": {str(number): label for number, label in enumerate(labels)},
-        "label2id": {label: number for number, label in enumerate(labels)},
-    }
-
-
-def sentence_files(module: Bert, preprocess: Any) -> dict[str, bytes]:
-    """What makes an encoder that pools by the mean one that sentence-transformers loads."""
-    parts = ["Transformer", "Pooling", *(["Normalize"] if module.normalize else [])]
-    modules = [
-        {
-            "idx": number,
-            "name": str(number),
-            "path": f"{number}_{part}" if number else "",
-            "type": f"sentence_transformers.models.{part}",
-        }
-        for number, part in enumerate(parts)
-    ]
-    dim = module.embeddings.tokens.embedding_dim
-    pooling = {"word_embedding_dimension": dim, **{mode: name == "mean" for mode, name in POOLINGS.items()}}
-    length = getattr(preprocess, "length", module.embeddings.positions.num_embeddings)
-    return {
-        "modules.json": msgspec.json.encode(modules),
-        "1_Pooling/config.json": msgspec.json.encode(pooling),
-        "sentence_bert_config.json": msgspec.json.encode({"max_seq_length": length}),
-    }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
-from zoo_transformer.block import Transformer
+from zoo_transformer.block import State, Transformer, continued
 from zoo_transformer.problems import check_heads, check_same
 from zoo_transformer.tokens import embedding
 
@@ -27,18 +28,29 @@ def gpt(
     source, target = problem.expect("gpt", zoo.TokenInput, zoo.TokenOutput)
     check_same("gpt", "vocab_size", source.vocab_size, target.vocab_size)
     check_heads("gpt", dim, heads)
-    return GPT(source.vocab_size, dim, depth, heads, dropout)
+    return GPT(source, dim, depth, heads, dropout)
 
 
 class GPT(nn.Module):
     """Token vectors, causal blocks, and the same vectors again to score the next token."""
 
-    def __init__(self, vocab_size: int, dim: int, depth: int, heads: int, dropout: float) -> None:
+    def __init__(self, source: zoo.TokenInput, dim: int, depth: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = embedding(vocab_size, dim)
+        self.step_limit = source.length  # tokens that a state holds: those of a training sequence
+        self.embedding = embedding(source.vocab_size, dim)
         self.decoder = Transformer(dim, depth, heads, causal=True, dropout=dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `[B, T]` to logits `[B, T, V]`; padding on the right is seen by no token before it."""
         hidden = self.decoder(self.embedding(tokens))  # [B, T, D]
         return F.linear(hidden, self.embedding.weight)
+
+    def step(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """More tokens `[B, T]` to logits `[B, T, V]`, and the state to go on from; the one given is used up.
+
+        Raises `zoo.DataError` for more than `step_limit` tokens, or a state of another number of texts.
+        """
+        state = continued(state, tokens, depth=len(self.decoder.blocks), limit=self.step_limit)
+        places = torch.arange(state[0].size, state[0].size + tokens.shape[1], device=tokens.device)
+        hidden = self.decoder(self.embedding(tokens), positions=places[:, None], past=state)  # [B, T, D]
+        return F.linear(hidden, self.embedding.weight), state

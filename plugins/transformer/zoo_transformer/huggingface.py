@@ -6,27 +6,18 @@ A sentence encoder has `modules.json` besides, which says how the tokens' vector
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import zoo
 from zoo_transformer.bert import Bert
-from zoo_transformer.configs import (
-    DESCRIBERS,
-    TOKENIZER,
-    Read,
-    Shapes,
-    check_plain,
-    config_of,
-    document,
-    sentence_files,
-)
+from zoo_transformer.configs import DESCRIBERS, Read, Shapes, check_plain, document
+from zoo_transformer.described import config_of, is_sentence_encoder, longest, sentence_files
 from zoo_transformer.gpt2 import GPT2
 from zoo_transformer.keymap import KeyMap, matches, read_key_maps, to_ours, to_theirs
+from zoo_transformer.vocabulary import ends, tokenizer_files
 
 
 @dataclass(frozen=True)
@@ -64,29 +55,16 @@ class HuggingFace:
         Raises `zoo.WeightsError` where theirs has no such variant.
         """
         config, bare = config_of(module)
-        tensors = to_theirs(read_key_maps()[config["model_type"]], module.state_dict(), bare=bare)
-        beside = {"config.json": msgspec.json.format(msgspec.json.encode(config), indent=2)}
         preprocess = getattr(getattr(module, "zoo", None), "preprocess", None)
-        if isinstance(preprocess, zoo.TextPreprocess) and preprocess.tokenizer == TOKENIZER:
-            beside["tokenizer.json"] = preprocess.definition.encode()
-        if isinstance(module, Bert) and module.pooling == "mean":
+        beside = tokenizer_files(preprocess, longest(config), padding=isinstance(module, Bert))
+        if isinstance(module, GPT2):
+            config |= ends(beside)
+        elif is_sentence_encoder(module):
             beside |= sentence_files(module, preprocess)
+        beside["config.json"] = msgspec.json.format(msgspec.json.encode(config), indent=2)
+        tensors = to_theirs(read_key_maps()[config["model_type"]], module.state_dict(), bare=bare)
         return tensors, beside
 
 
 gpt2 = HuggingFace(("gpt2",))
 encoder = HuggingFace(("bert", "distilbert"))
-
-
-def export(module: nn.Module, folder: Path) -> None:
-    """Writes a GPT-2 or an encoder into the new `folder`, for `transformers` to load.
-
-    Raises `zoo.WeightsError` for another model, or a variant that theirs has not.
-    """
-    layout = gpt2 if isinstance(module, GPT2) else encoder
-    tensors, beside = layout.write(module)
-    folder.mkdir(parents=True)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    for name, content in beside.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)

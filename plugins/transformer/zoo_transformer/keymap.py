@@ -148,5 +148,5 @@ def _resplit(pieces: Sequence[Tensor], shares: Sequence[int]) -> list[Tensor]:
     if len(shares) == 1:
         return [whole.contiguous()]
     unit = whole.shape[0] // sum(shares)
-    parts = whole.split([unit * share for share in shares])
+    parts = torch.split(whole, [unit * share for share in shares])
     return [part.clone(memory_format=torch.contiguous_format) for part in parts]

@@ -9,6 +9,7 @@ from zoo_transformer.block import ACTIVATIONS
 from zoo_transformer.problems import check_heads
 
 STD = 0.02  # of all weights at first, in both papers' code
+WITH_THE_LAST = (99_999,)  # timm's word for parameters that belong to the block before them
 
 
 def check_options(model: str, *, dim: int, heads: int, activation: str, length: int, positions: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 PADDING = 0
@@ -15,6 +16,7 @@ def embedding(vocab_size: int, dim: int) -> nn.Embedding:
 
 
 def real_tokens(tokens: Tensor) -> Tensor:
-    """Which of `tokens[B, T]` are no padding; all of them in a row of nothing else, so that some are."""
+    """Which of `tokens[B, T]` are no padding; the first in a row of nothing else, so that one is."""
     real = tokens != PADDING
-    return real | ~real.any(dim=1, keepdim=True)
+    first = torch.arange(tokens.shape[1], device=tokens.device) == 0  # [T]
+    return real | (first & ~real.any(dim=1, keepdim=True))
