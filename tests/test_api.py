@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> zoo.Run:
         LENET,
         few("digits"),
         output=tmp_path_factory.mktemp("runs") / "run",
-        settings={"steps": 4, "batch_size": 8},
+        settings={"steps": 4, "batch_size": 8, "precision": "fp32"},
         device="cpu",
         modern=True,
     )

@@ -395,7 +395,7 @@ def test_a_run_keeps_what_was_predicted(tmp_path: Path) -> None:
 REAL: dict[str, tuple[dict[str, Any], set[str]]] = {
     "by heart": ({"steps": 90, "weight_decay": 0.0, "lr": 3e-3}, {"overfitting"}),
     "one step": ({"epochs": 1, "batch_size": 60}, {"underfitting"}),
-    "slow": ({"epochs": 6, "lr": 1e-6}, {"learning rate too small"}),
+    "slow": ({"epochs": 6, "lr": 1e-6, "precision": "fp32"}, {"learning rate too small"}),
     "wild": ({"epochs": 6, "lr": 10.0, "optimizer": "sgd"}, {"learning rate too large"}),
 }
 
@@ -422,7 +422,7 @@ def test_what_is_wrong_with_a_training_is_found_and_its_mend_can_be_run(tmp_path
     ("model", "data", "settings"),
     [
         (MODEL, "digits", {"epochs": 8, "image_size": 16}),
-        ("cnn/fcn", "cbf", {"steps": 40, "batch_size": 10}),
+        ("cnn/fcn", "cbf", {"steps": 40, "batch_size": 10, "precision": "fp32"}),
     ],
 )
 def test_a_healthy_training_gets_no_advice(

@@ -10,7 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.api import evaluate, info, inspect, list_models, load, predict, recommend, resume, train
+    from zoo.api import (
+        compare,
+        evaluate,
+        info,
+        inspect,
+        list_models,
+        load,
+        predict,
+        predictions,
+        recommend,
+        resume,
+        train,
+    )
     from zoo.data import Dataset, load_dataset
     from zoo.errors import (
         DataError,
@@ -54,6 +66,7 @@ if TYPE_CHECKING:
         TextPreprocess,
         TokenInput,
         TokenOutput,
+        Vector,
         WeightsSpec,
     )
     from zoo.training import Callback, Step
@@ -62,7 +75,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "zoo.api": "evaluate info inspect list_models load predict recommend resume train",
+    "zoo.api": "compare evaluate info inspect list_models load predict predictions recommend resume train",
     "zoo.data": "Dataset load_dataset",
     "zoo.errors": "DataError PluginError RunError SpecError TrainingError UnknownNameError WeightsError "
     "ZooError",
@@ -79,7 +92,7 @@ _HOMES = {
     "zoo.runs": "Run",
     "zoo.specs": "Budget Classes DatasetSpec Device DeviceSpec Estimate Evidence Facts ImageInput "
     "ImagePreprocess ModelSpec Problem Recipe SeriesInput SeriesOutput SeriesPreprocess TaskSpec "
-    "TextPreprocess TokenInput TokenOutput WeightsSpec",
+    "TextPreprocess TokenInput TokenOutput Vector WeightsSpec",
     "zoo.training": "Callback Step",
     "zoo.weights": "LoadReport",
 }
@@ -123,6 +136,7 @@ __all__ = [
     "TokenOutput",
     "TrainingError",
     "UnknownNameError",
+    "Vector",
     "WeightsError",
     "WeightsSpec",
     "ZooError",

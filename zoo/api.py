@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,26 @@ from zoo.paths import is_file, is_folder
 from zoo.recipes import resolve_recipe, takes_largest_batch
 from zoo.registry import Model, Registry, installed
 from zoo.runs import RECORD, TOKENIZER, WEIGHTS, Run, free_folder, has_tokenizer
-from zoo.specs import Budget, Device, Problem, Recipe, TextPreprocess, WeightsSpec, convert, to_builtins
+from zoo.specs import (
+    Budget,
+    Device,
+    Problem,
+    Recipe,
+    TextPreprocess,
+    WeightsSpec,
+    convert,
+    to_builtins,
+)
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from zoo.comparison import Comparison
     from zoo.data.dataset import Dataset
     from zoo.data.inspection import Inspection
     from zoo.evaluation import Evaluation
+    from zoo.predictions import Prediction
     from zoo.recommender import Recommendation
     from zoo.training import Callback
 
@@ -266,17 +278,21 @@ def evaluate(
     split: str = "test",
     device: str = "cpu",
     batch_size: int = 256,
+    worst: int = 0,
 ) -> Evaluation:
     """How good a model with weights is on a data set's split, beside a trivial predictor.
 
     `model` is what `load` takes, or a module that it gave. The data need have no other split; where it has
-    none, `split` may be "all". Raises `DataError` for data of another task or other classes, `WeightsError`
-    for a model without weights.
+    none, `split` may be "all". `worst` samples are looked at one by one. Raises `DataError` for data of
+    another task or other classes, `WeightsError` for a model without weights.
     """
     import torch
 
     from zoo.data.load import load_dataset, match_labels
-    from zoo.evaluation import Evaluation, intervals, score
+    from zoo.evaluation import Evaluation, intervals, losses, observe
+    from zoo.judging.classes import classes_of
+    from zoo.judging.steps import steps_of
+    from zoo.judging.worst import worst_of
     from zoo.tasks.base import prepare
     from zoo.tasks.text import tell_truncation, truncation
 
@@ -289,25 +305,57 @@ def evaluate(
         raise ZooError(f"data {dataset.name!r} has no split {split!r}; it has: {', '.join(dataset.splits)}")
     task = registry.task_implementation(card.problem.task)
     prepared = prepare(task, dataset, card.preprocess)
-    place = torch.device(device)
-    scores = score(
-        module,
-        prepared.splits[split].to(place),
-        task,
-        scale=task.scale(dataset),
-        device=place,
-        batch_size=batch_size,
-    )
+    place, scale = torch.device(device), task.scale(dataset)
+    judged = prepared.splits[split].to(place)
+    scores, details = observe(module, judged, task, scale=scale, device=place, batch_size=batch_size)
+    measure, costs = losses(scores, details, registry.task(card.problem.task))
     return Evaluation(
         model=card.name,
         task=card.problem.task,
         data=dataset.name,
         split=split,
-        samples=len(prepared.splits[split]),
+        samples=len(judged),
         metrics=intervals(scores),
         baseline=task.baseline(prepared, split),
         notes=tuple(tell_truncation(truncation({split: prepared.splits[split]}))),
+        classes=classes_of(scores, details, card.labels),
+        steps=steps_of(details, scale),
+        worst=worst_of(module, task, judged, dataset.splits[split], costs, worst),
+        loss=measure,
+        scores=scores,
     )
+
+
+def compare(
+    model: str | os.PathLike[str] | nn.Module,
+    others: Sequence[str | os.PathLike[str] | nn.Module],
+    data: str | Dataset,
+    *,
+    split: str = "test",
+    device: str = "cpu",
+    batch_size: int = 256,
+    worst: int = 0,
+) -> tuple[Evaluation, list[Comparison]]:
+    """How good a model is, as `evaluate` tells, and each of the others beside it on the same samples.
+
+    Raises `ZooError` where they do different tasks, or see the data as different samples.
+    """
+    from zoo.comparison import compare as paired
+    from zoo.data.load import load_dataset
+
+    registry = installed()
+    first, *rest = (loaded(each, device) for each in (model, *others))
+    for other in rest:
+        ours, theirs = (each.zoo.problem.task for each in (first, other))
+        if ours != theirs:
+            raise ZooError(
+                f"{first.zoo.name} does {ours} and {other.zoo.name} {theirs}; compare models of one task"
+            )
+    dataset = load_dataset(data, judge=split, registry=registry) if isinstance(data, str) else data
+    options: dict[str, Any] = {"split": split, "device": device, "batch_size": batch_size}
+    found = evaluate(first, dataset, worst=worst, **options)
+    spec = registry.task(found.task)
+    return found, [paired(found, evaluate(other, dataset, **options), spec) for other in rest]
 
 
 def predict(
@@ -322,32 +370,50 @@ def predict(
 ) -> list[dict[str, Any]]:
     """One plain record for each item: image files, texts, or series as files or numbers, by the model's task.
 
-    `model` is what `load` takes, or a module that it gave. `options` are the task's: `top` for
-    classes, `length`, `temperature` and `seed` for a language model. `report` gets each batch's records
-    as soon as they are there; `warn` gets a line where texts are longer than the model can see. Raises
-    `DataError` for an item that cannot be read.
+    `predictions`, which has the same options, gives them one by one and goes on after an item that cannot be
+    read; here it raises `DataError`. `report` gets each batch's records as soon as they are there.
     """
-    import torch
-
-    from zoo.tasks.text import tell_cut
-
-    registry = installed()
-    module = loaded(model, device)
-    card = module.zoo
-    task = registry.task_implementation(card.problem.task)
-    texts = [items] if isinstance(items, str) else [os.fspath(item) for item in items]
+    given = [items] if isinstance(items, str) else items
+    told = predictions(model, given, device=device, batch_size=batch_size, warn=warn, **options)
     found: list[dict[str, Any]] = []
-    if warn and isinstance(card.preprocess, TextPreprocess) and card.problem.task != "language-modeling":
-        for line in tell_cut(texts, card.preprocess):
-            warn(line)
-    with torch.inference_mode():
-        for batch in task.read(texts, card.preprocess, batch_size):
-            placed = {name: column.to(device) for name, column in batch.items()}
-            records = task.predict(module, placed, labels=card.labels, preprocess=card.preprocess, **options)
-            found += records
-            if report:
-                report(records)
+    while batch := list(itertools.islice(told, batch_size)):
+        records = [each.checked() for each in batch]
+        found += records
+        if report:
+            report(records)
     return found
+
+
+def predictions(
+    model: str | os.PathLike[str] | nn.Module,
+    items: Iterable[str | os.PathLike[str]] = (),
+    *,
+    data: str | None = None,
+    columns: Mapping[str, tuple[str, ...]] | None = None,
+    device: str = "cpu",
+    batch_size: int = 64,
+    warn: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Iterator[Prediction]:
+    """What a model says to each item, in order, a batch at a time: as many items as there are fit in memory.
+
+    `model` is what `load` takes, or a module that it gave; one whose problem gives a `Vector` answers with
+    an `embedding`, for which texts of like length share a batch. `items` are files, folders of them, texts
+    or series, as `zoo.data.items.given_items` takes them; `data` is a table instead, of which `columns` say
+    what is to be read: `{"text": ("review",)}`. `options` are the task's: `top` and `all_classes` for
+    classes, `levels` for the quantiles of a forecast, `length`, `seed` and what
+    `zoo.tasks.generation.Sampling` has for a language model, `beams` for a text from a text.
+    An item that cannot be read gives a prediction with an error. `warn` gets a line where texts are
+    longer than the model can see. Raises `DataError` for a table without such columns, or an empty folder.
+    """
+    from zoo.data.items import given_items, table_items
+    from zoo.predictions import predict_each
+
+    module = loaded(model, device)
+    problem = module.zoo.problem
+    task = installed().task_implementation(problem.task)
+    asked = table_items(data, problem, columns) if data else given_items(items, problem.input)
+    return predict_each(module, task, asked, batch_size=batch_size, warn=warn, **options)
 
 
 def data_of(model: str | os.PathLike[str]) -> Dataset:
@@ -387,6 +453,10 @@ def loaded(model: str | os.PathLike[str] | nn.Module, device: str) -> Any:
     card = getattr(module, "zoo", None)
     if card is None:
         raise WeightsError("the module does not come from zoo.load, so its preprocessing is not known")
+    if card.preprocess is None and card.weights is not None:
+        raise WeightsError(
+            f"nothing beside the weights of {card.name} says how it is fed; put its tokenizer.json there"
+        )
     if card.preprocess is None:
         tags = [weights.tag for weights in installed().model(card.name)[0].weights]
         mend = f"say {card.name}.TAG (tags: {', '.join(tags)})" if tags else "train it first: zoo train"

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from zoo.errors import PluginError, SpecError, WeightsError, ZooError, describe_error, first_line
 from zoo.profile import example_inputs, profile
 from zoo.registry import Model, Registry
-from zoo.specs import Classes, Facts, ImageInput, ModelSpec, Preprocess, Problem, WeightsSpec
+from zoo.specs import Classes, Facts, ImageInput, ModelSpec, Preprocess, Problem, Vector, WeightsSpec
 from zoo.weights.headers import Header
 from zoo.weights.layouts import Layout
 from zoo.weights.report import LoadReport
@@ -343,9 +343,9 @@ def problem_for(
     if chosen is None:
         raise SpecError(model.name, ["states no reference problem; pass problem=zoo.Problem(...)"])
     if num_classes is not None:
-        if not isinstance(chosen.output, Classes):
+        if not isinstance(chosen.output, Classes | Vector):
             raise SpecError(model.name, [f"num_classes={num_classes}: {chosen.task} has no classes"])
-        if num_classes != chosen.output.count:
+        if num_classes != _size(chosen.output):
             chosen = chosen.replace(output=Classes(count=num_classes))
     if in_chans is not None or img_size is not None:
         if not isinstance(chosen.input, ImageInput):

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.random import PCG64, Generator
+from numpy.typing import NDArray
 from torch import nn
 from torchmetrics.aggregation import MeanMetric
 
 from zoo.data.batches import batches
 from zoo.data.splits import Split
-from zoo.tasks.base import ANSWERS, Baseline, Scores, Task
+from zoo.judging.classes import ClassReport
+from zoo.judging.steps import StepError
+from zoo.judging.worst import Sample
+from zoo.specs import TaskSpec
+from zoo.tasks.base import ANSWERS, Baseline, Detailed, Scores, Task
 from zoo.tasks.macro import macro_metrics
 
+Pair = tuple[torch.Tensor, torch.Tensor]
+T = TypeVar("T")
 RESAMPLES = 1000
 INTERVAL = (10.0, 90.0)  # percent: an 80% interval
 
@@ -31,7 +39,11 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a model reached on `samples` samples of a data set's split; `notes` say what it saw less of."""
+    """What a model reached on `samples` samples of a data set's split; `notes` say what it saw less of.
+
+    `classes` is there where the task has classes, `steps` where it forecasts, `worst` where samples were
+    asked for; `loss` says what these were chosen by. `scores` are those of the samples one by one.
+    """
 
     model: str
     task: str
@@ -41,6 +53,11 @@ class Evaluation:
     metrics: dict[str, Metric]
     baseline: Baseline
     notes: tuple[str, ...] = ()
+    classes: ClassReport | None = None
+    steps: tuple[StepError, ...] = ()
+    worst: tuple[Sample, ...] = ()
+    loss: str = ""
+    scores: Scores = field(default_factory=dict, repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """The document that `zoo evaluate --json` prints."""
@@ -55,6 +72,9 @@ class Evaluation:
             "metrics": metrics,
             "baseline": {"name": self.baseline.name, "metrics": dict(self.baseline.metrics)},
             "notes": list(self.notes),
+            **(self.classes.as_json() if self.classes else {}),
+            **({"steps": [step._asdict() for step in self.steps]} if self.steps else {}),
+            **({"loss": self.loss, "worst": [vars(sample) for sample in self.worst]} if self.worst else {}),
         }
 
 
@@ -74,11 +94,41 @@ def score(
     `split` must be on `device`. The model is left in evaluation mode.
     """
     model.eval()
-    pieces: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    pieces: dict[str, list[Pair]] = {}
     chosen = torch.arange(len(split)) if rows is None else rows
     for batch in batches(split, torch.split(chosen, batch_size), device):
-        for name, pair in task.scores(model(*task.inputs(batch)), batch, scale).items():
-            pieces.setdefault(name, []).append(pair)
+        _collect(pieces, task.scores(model(*task.inputs(batch)), batch, scale))
+    return _joined(pieces)
+
+
+@torch.inference_mode()
+def observe(
+    model: nn.Module,
+    split: Split,
+    task: Task,
+    *,
+    scale: float,
+    device: torch.device,
+    batch_size: int = 256,
+) -> tuple[Scores, dict[str, torch.Tensor]]:
+    """The scores of all samples, and what a task that is `zoo.tasks.base.Detailed` tells of each besides."""
+    model.eval()
+    pieces: dict[str, list[Pair]] = {}
+    told: dict[str, list[torch.Tensor]] = {}
+    for batch in batches(split, torch.split(torch.arange(len(split)), batch_size), device):
+        output = model(*task.inputs(batch))
+        _collect(pieces, task.scores(output, batch, scale))
+        if isinstance(task, Detailed):
+            _collect(told, task.details(output, batch))
+    return _joined(pieces), {name: torch.cat(parts).cpu() for name, parts in told.items()}
+
+
+def _collect(pieces: dict[str, list[T]], found: Mapping[str, T]) -> None:
+    for name, piece in found.items():
+        pieces.setdefault(name, []).append(piece)
+
+
+def _joined(pieces: Mapping[str, list[Pair]]) -> Scores:
     return {
         name: (
             torch.cat([value for value, _ in pairs]).cpu(),
@@ -86,6 +136,17 @@ def score(
         )
         for name, pairs in pieces.items()
     }
+
+
+def losses(
+    scores: Scores, details: Mapping[str, torch.Tensor], spec: TaskSpec
+) -> tuple[str, NDArray[np.float64]]:
+    """By which measure a sample costs, cross-entropy or else the primary metric, and each does, `[N]`."""
+    if "cross_entropy" in details:
+        return "cross_entropy", details["cross_entropy"].double().numpy()
+    name = "cross_entropy" if "cross_entropy" in scores else spec.metric
+    values = scores[name][0].double().numpy()
+    return name, -values if name == spec.metric and spec.maximize else values
 
 
 def means(scores: Scores) -> dict[str, float]:

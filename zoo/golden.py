@@ -14,7 +14,7 @@ from torch import nn
 
 from zoo.data.dataset import Columns
 from zoo.errors import WeightsError
-from zoo.specs import Classes, ImageInput, Preprocess, Problem, SeriesInput, SeriesOutput, TokenInput
+from zoo.specs import Classes, ImageInput, Preprocess, Problem, SeriesInput, SeriesOutput, TokenInput, Vector
 from zoo.tasks.base import Task
 
 SAMPLES, KEPT, SEED = 2, 6, 0
@@ -38,7 +38,7 @@ def golden_columns(problem: Problem) -> Columns:
             walks = rng.integers(-8, 9, size=(SAMPLES, length, channels)).cumsum(axis=1) / 8
             return {"series": walks.astype(np.float32), "labels": labels}
         case TokenInput(length=length):
-            if isinstance(problem.output, Classes):
+            if isinstance(problem.output, Classes | Vector):
                 return {"text": TEXTS, "labels": labels}
             if problem.task == "seq2seq":
                 return {"source": TEXTS, "target": [text[:8] for text in TEXTS]}

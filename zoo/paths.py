@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from zoo.errors import ZooError
 
@@ -48,6 +49,35 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def growing_new(path: Path) -> Iterator[IO[str]]:
+    """A text file that is not there yet, under a name of its own until it is whole.
+
+    Raises `FileExistsError` where something is there, or has come to be there meanwhile.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    if path.exists():
+        raise FileExistsError(path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _link_new(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _link_new(partial: Path, path: Path) -> None:
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        path.open("xb").close()
+        partial.replace(path)
 
 
 @contextmanager

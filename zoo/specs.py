@@ -219,10 +219,16 @@ class SeriesOutput(Record, tag_field="kind", tag="series", frozen=True, kw_only=
     length: Count
 
 
+class Vector(Record, tag_field="kind", tag="vector", frozen=True, kw_only=True):
+    """An embedding of `size` numbers: what a classification's head would be given, where there is none."""
+
+    size: Count
+
+
 Input = ImageInput | TokenInput | SeriesInput
-Output = Classes | TokenOutput | SeriesOutput
+Output = Classes | TokenOutput | SeriesOutput | Vector
 InputT = TypeVar("InputT", ImageInput, TokenInput, SeriesInput)
-OutputT = TypeVar("OutputT", Classes, TokenOutput, SeriesOutput)
+OutputT = TypeVar("OutputT", Classes, TokenOutput, SeriesOutput, Vector)
 
 
 class Problem(Record, frozen=True, kw_only=True):
@@ -299,6 +305,8 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
             yield "tasks: none given"
         if self.reference and self.reference.task not in self.tasks:
             yield f"reference: task {self.reference.task!r} is not among the model's tasks"
+        if self.reference and isinstance(self.reference.output, Vector):
+            yield "reference: nothing is trained to give a vector; state what it is trained for"
         for task in self.recipes:
             if task != "*" and task not in self.tasks:
                 yield f"recipes: task {task!r} is not among the model's tasks"
@@ -321,6 +329,7 @@ class TextPreprocess(Record, tag_field="kind", tag="text", frozen=True, kw_only=
 
     `tokenizer` is `bytes`, or the kind of the trained one that `definition` holds as the JSON of Hugging Face
     `tokenizers`. A run folder has that in `tokenizer.json`, and in `run.json` no more than its `sha256`.
+    `vocab_size` is set where a model that others made knows more tokens than its tokenizer has.
     """
 
     tokenizer: str = "bytes"
@@ -328,6 +337,7 @@ class TextPreprocess(Record, tag_field="kind", tag="text", frozen=True, kw_only=
     target_length: Count | None = None
     definition: str = ""
     sha256: Sha256 | None = None
+    vocab_size: Count | None = None
 
 
 class SeriesPreprocess(Record, tag_field="kind", tag="series", frozen=True, kw_only=True):

@@ -60,6 +60,12 @@ def read_forecasts(table: Table, roles: Roles, request: Request) -> Parts:
     return Parts(problem, {split: {"series": values} for split, values in splits.items()}, told, season)
 
 
+def read_history(table: Table, roles: Roles) -> NDArray[np.float32]:
+    """All steps `[T, C]` of a table that holds what a forecast is to go on from."""
+    told: list[str] = []
+    return np.concatenate([_read_part(table, part, roles, told)[0] for part in table.splits.values()])
+
+
 def _read_part(
     table: Table, columns: Mapping[str, Values], roles: Roles, told: list[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:

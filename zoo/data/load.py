@@ -13,7 +13,7 @@ from zoo.data.dataset import Dataset
 from zoo.errors import DataError, PluginError, closest
 from zoo.paths import exists
 from zoo.registry import Registry, installed
-from zoo.specs import Problem
+from zoo.specs import Problem, Vector
 
 
 def load_dataset(
@@ -91,6 +91,8 @@ def match_labels(dataset: Dataset, problem: Problem, labels: tuple[str, ...], mo
     """
     if dataset.problem.task != problem.task:
         raise DataError(f"{model} does {problem.task}; data {dataset.name!r} is for {dataset.problem.task}")
+    if isinstance(problem.output, Vector):
+        raise DataError(f"{model} gives embeddings and knows no classes; train it on {dataset.name!r} first")
     if not labels:
         given, known = (getattr(output, "count", None) for output in (dataset.problem.output, problem.output))
         if given != known:

@@ -51,7 +51,7 @@ class EncodedColumn(Sequence[Cell]):
             return [self[row] for row in range(*index.indices(len(self)))]
         if index >= len(self):
             raise IndexError(index)
-        return _cell(self.values[int(index)].as_py(), self.folder)
+        return as_cell(self.values[int(index)].as_py(), self.folder)
 
 
 def _as_cells(table: Table, values: Values) -> Sequence[Cell]:
@@ -60,10 +60,11 @@ def _as_cells(table: Table, values: Values) -> Sequence[Cell]:
         pa.types.is_struct(values.type) or pa.types.is_binary(values.type)
     ):
         return EncodedColumn(values, folder)
-    return [_cell(value, folder) for value in as_list(values)]
+    return [as_cell(value, folder) for value in as_list(values)]
 
 
-def _cell(value: Any, folder: Path) -> Cell:
+def as_cell(value: Any, folder: Path) -> Cell:
+    """The image that a table's value stands for: its bytes, or its file below `folder`; else no bytes."""
     match value:
         case bytes() | Path():
             return value

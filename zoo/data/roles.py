@@ -81,6 +81,24 @@ def find_roles(
     return Roles(task=task, columns=kept)
 
 
+def find_input(
+    table: Table, task: str, columns: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[str, ...]:
+    """The columns of what a model is asked about: the first role that the task needs, and no answers.
+
+    Raises `DataError` that lists the columns where they do not say enough.
+    """
+    role = NEEDED[task][0]
+    known = {**table.roles, **_expanded(table, columns or {})}
+    found = complete(table, task, (role,), {**suggest(table, known), **known}, known)
+    if not found.get(role):
+        raise DataError(
+            f"{table.uri!r} has the columns {listed(table.columns)}; which of them is the {role} for "
+            f"{task}? say --columns {role}=NAME"
+        )
+    return found[role]
+
+
 def told_roles(table: Table, roles: Roles, given: Mapping[str, Any]) -> tuple[str, ...]:
     """One line that says what was taken for what, where it was guessed."""
     if all(role in given or role in table.roles for role in roles.columns):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo.data.splits import Batch
 from zoo.errors import ZooError, hint
-from zoo.specs import Classes, Input, Preprocess, SeriesOutput, TextPreprocess
+from zoo.specs import Classes, Input, Preprocess, SeriesOutput, TextPreprocess, Vector
 from zoo.tasks.base import Task
 from zoo.tasks.text import encode_targets
 from zoo.tokenizers import PADDING, open_tokenizer
@@ -41,6 +41,8 @@ def pose(module: Any, task: Task, batch: Batch, target: str | None) -> Question:
     """The question for a batch of one, as `Task.read` gives it; raises `ZooError` for a strange `target`."""
     card = module.zoo
     output = card.problem.output
+    if isinstance(output, Vector):
+        raise ZooError(f"{card.name} gives embeddings; only a class, a forecast or a token is explained")
     if isinstance(output, Classes):
         asked = _of_class(module, task, batch, target)
     elif target is not None and not isinstance(output, SeriesOutput):

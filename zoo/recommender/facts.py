@@ -20,6 +20,7 @@ from zoo.specs import (
     SeriesOutput,
     TokenInput,
     TokenOutput,
+    Vector,
     WeightsSpec,
 )
 
@@ -137,6 +138,8 @@ def _outputs(output: Output) -> int:
         return output.count
     if type(output) is SeriesOutput:
         return output.length * output.channels
+    if type(output) is Vector:
+        return output.size
     return output.length * output.vocab_size  # type: ignore[union-attr]  # the one that is left
 
 

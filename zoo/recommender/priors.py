@@ -14,7 +14,7 @@ from zoo.recommender.scale import Scale
 from zoo.recommender.scaling import LossLaw
 from zoo.recommender.speed import SpeedLaw
 from zoo.registry import Model
-from zoo.specs import Classes, Output, Problem, Record, WeightsSpec, convert
+from zoo.specs import Classes, Output, Problem, Record, Vector, WeightsSpec, convert
 from zoo.units import format_count
 
 UNSTATED_SAMPLES = 100_000  # of a pretraining that no record tells the size of
@@ -211,6 +211,8 @@ def features(problem: Problem) -> tuple[int | None, int, int]:
 
 
 def _outputs(output: Output) -> int:
+    if isinstance(output, Vector):
+        return output.size
     return output.count if isinstance(output, Classes) else output.length
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -102,6 +102,15 @@ class Task(Protocol):
         **options: Any,
     ) -> list[dict[str, Any]]:
         """One plain record per sample; options that mean nothing to the task are passed over."""
+        ...
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """What a task may offer besides: more of each sample than its metrics, where a model is judged."""
+
+    def details(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Columns `[B, ...]`: `confidence` of an answer, `cross_entropy` of a sample, `errors` by step."""
         ...
 
 

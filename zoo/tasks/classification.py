@@ -110,6 +110,10 @@ class Classification:
             "cross_entropy": (F.cross_entropy(output.float(), labels, reduction="none"), ones),
         }
 
+    def details(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """`confidence`: the probability of the answer."""
+        return {"confidence": output.float().softmax(dim=1).amax(dim=1)}
+
     def scale(self, dataset: Dataset) -> float:
         """Nothing is measured against the training data."""
         return 1.0
@@ -143,14 +147,15 @@ class Classification:
         labels: Sequence[str],
         preprocess: Preprocess,
         top: int = 3,
+        all_classes: bool = False,
         **options: Any,
     ) -> list[dict[str, Any]]:
-        """The label, its probability, and the `top` most probable ones."""
-        probabilities = model(*self.inputs(batch)).float().softmax(dim=1)  # [B, K]
-        names = list(labels) or [str(number) for number in range(probabilities.shape[1])]
-        best = probabilities.topk(min(top, len(names)), dim=1)
+        """The label, its probability, and the `top` most probable ones; with `all_classes`, those of all."""
+        shares = model(*self.inputs(batch)).float().softmax(dim=1)  # [B, K]
+        names = list(labels) or [str(number) for number in range(shares.shape[1])]
+        best = shares.topk(min(top, len(names)), dim=1)
         rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        return [
+        records: list[dict[str, Any]] = [
             {
                 "label": names[indices[0]],
                 "probability": values[0],
@@ -158,6 +163,10 @@ class Classification:
             }
             for values, indices in rows
         ]
+        if all_classes:
+            for record, row in zip(records, shares.tolist(), strict=True):
+                record["probabilities"] = dict(zip(names, row, strict=True))
+        return records
 
 
 def _image_input(preprocess: ImagePreprocess) -> ImageInput:

@@ -26,6 +26,8 @@ from zoo.specs import (
 from zoo.tasks.base import Baseline, Prepared, Scores
 from zoo.tasks.series import encode_series, fit_series, read_series
 
+LEVELS = (0.1, 0.5, 0.9)  # of the quantiles that a prediction tells: between the outer ones lie 80%
+
 
 @dataclass(frozen=True)
 class Forecasting:
@@ -78,6 +80,10 @@ class Forecasting:
         ones = torch.ones_like(errors)
         return {"mase": (errors / scale, ones), "mae": (errors, ones)}
 
+    def details(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """`errors` `[B, H]`: absolute ones of each step, of the scaled values."""
+        return {"errors": (output.float() - batch["future"]).abs().mean(dim=2)}
+
     def scale(self, dataset: Dataset) -> float:
         """Mean absolute one-season change of the training split, in units of its deviation."""
         values = np.asarray(dataset.splits["train"]["series"], dtype=np.float64)
@@ -111,6 +117,8 @@ class Forecasting:
             steps = series.shape[1]
             if steps < preprocess.length:
                 raise DataError(f"the history has {steps} steps; the model needs {preprocess.length}")
+            if not np.isfinite(series[:, -1]).all():
+                raise DataError("the history ends with steps that are not known; leave them out")
             yield {"history": encode_series(series[:, -preprocess.length :], preprocess)}
 
     @torch.no_grad()
@@ -121,13 +129,29 @@ class Forecasting:
         *,
         labels: Sequence[str],
         preprocess: Preprocess,
+        levels: Sequence[float] = LEVELS,
+        seed: int = 0,
         **options: Any,
     ) -> list[dict[str, Any]]:
-        """The forecast `[H][C]`, in the data's own units."""
-        preprocess = cast(SeriesPreprocess, preprocess)
-        forecast = model(batch["history"]).float().cpu()  # [B, H, C]
-        values = forecast * torch.tensor(preprocess.std) + torch.tensor(preprocess.mean)
-        return [{"forecast": rows} for rows in values.tolist()]
+        """The forecast `[H][C]`, in the data's own units; its quantiles, too, where the model knows them.
+
+        Such a model has a method `quantiles(history[B, T, C], levels, seed=...)` that gives `[Q, B, H, C]`.
+        """
+        preprocess, history = cast(SeriesPreprocess, preprocess), batch["history"]
+        found = [model(history)[None]]
+        quantiles = getattr(model, "quantiles", None)
+        if callable(quantiles):
+            found.append(quantiles(history, levels, seed=seed))
+        scale, level = torch.tensor(preprocess.std), torch.tensor(preprocess.mean)
+        values = torch.cat(found).float().cpu() * scale + level  # [1 + Q, B, H, C]
+        forecasts, *spread = values.tolist()
+        if not spread:
+            return [{"forecast": rows} for rows in forecasts]
+        names = [f"{share:g}" for share in levels]
+        return [
+            {"forecast": rows, "quantiles": dict(zip(names, those, strict=True))}
+            for rows, *those in zip(forecasts, *spread, strict=True)
+        ]
 
 
 forecasting = Forecasting()

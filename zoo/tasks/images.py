@@ -73,15 +73,16 @@ def _each(values: tuple[float, ...], channels: int) -> Tensor:
     return torch.tensor(values if len(values) == channels else values * channels)[:, None, None]
 
 
-def read_images(paths: Sequence[str], preprocess: ImagePreprocess) -> Columns:
-    """Image files, decoded and resized; raises `DataError` that names one that cannot be read."""
-    cells = [Path(path) for path in paths]
+def read_images(items: Sequence[str | bytes], preprocess: ImagePreprocess) -> Columns:
+    """Image files, or their bytes, decoded and resized; raises `DataError` for one that cannot be read."""
+    cells = [item if isinstance(item, bytes) else Path(item) for item in items]
     seen: list[Seen] = []
     for cell, told in zip(cells, in_threads(look, cells), strict=True):
-        if isinstance(told, str) and not is_file(cell):
+        if isinstance(told, str) and isinstance(cell, Path) and not is_file(cell):
             raise DataError(f"no such image: {str(cell)!r}")
         if isinstance(told, str):
-            raise DataError(f"{str(cell)!r} cannot be read as an image: {told}")
+            name = repr(str(cell)) if isinstance(cell, Path) else "an image of the table"
+            raise DataError(f"{name} cannot be read as an image: {told}")
         seen.append(told)
     images = Images(cells, seen, np.arange(len(cells)), preprocess.channels)
     return {"images": np.stack(list(decoded(images, preprocess)))}

@@ -16,6 +16,7 @@ from zoo.data.dataset import Columns, Dataset
 from zoo.data.splits import Batch, batched
 from zoo.specs import ModelSpec, Preprocess, Problem, Recipe, TextPreprocess
 from zoo.tasks.base import Baseline, Prepared, Scores
+from zoo.tasks.generation import search_beams
 from zoo.tasks.text import TextSplit, encode_targets, encode_texts, fit_pairs, token_input, token_output
 from zoo.tokenizers import PADDING, open_tokenizer
 
@@ -87,6 +88,13 @@ class Seq2Seq:
             "token_accuracy": (right.sum(dim=1) / size.clamp_min(1), size),
         }
 
+    def details(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """`cross_entropy` of the whole target, in nats."""
+        nats = F.cross_entropy(
+            output.transpose(1, 2).float(), batch["target"][:, 1:], ignore_index=PADDING, reduction="none"
+        )
+        return {"cross_entropy": nats.sum(dim=1)}
+
     def scale(self, dataset: Dataset) -> float:
         """Nothing is measured against the training data."""
         return 1.0
@@ -114,19 +122,16 @@ class Seq2Seq:
         *,
         labels: Sequence[str],
         preprocess: Preprocess,
+        beams: int = 1,
         **options: Any,
     ) -> list[dict[str, Any]]:
-        """The likeliest text, token by token."""
+        """The likeliest text, of `beams` that are followed at a time; with one, token by token."""
         preprocess = cast(TextPreprocess, preprocess)
-        tokenizer = open_tokenizer(preprocess)
-        target_length = preprocess.target_length or preprocess.length
-        source = batch["source"]
-        target = torch.full((len(source), 1), tokenizer.begin, device=source.device)
-        for _ in range(target_length - 1):
-            step = model(source, target)[:, -1].argmax(dim=1, keepdim=True)  # [B, 1]
-            target = torch.cat([target, step], dim=1)
-            if bool((target == tokenizer.end).any(dim=1).all()):
-                break
+        tokenizer, source = open_tokenizer(preprocess), batch["source"]
+        length = preprocess.target_length or preprocess.length
+        target = search_beams(
+            model, source, begin=tokenizer.begin, end=tokenizer.end, length=length, beams=beams
+        )
         return [
             {"source": tokenizer.decode(question), "text": tokenizer.decode(answer)}
             for question, answer in zip(source.tolist(), target.tolist(), strict=True)

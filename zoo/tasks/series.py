@@ -80,4 +80,13 @@ def _read_one(item: str, channels: int) -> np.ndarray:
     values = np.asarray(values, dtype=np.float32)
     if values.size == 0 or values.size % channels:
         raise DataError(f"{item!r}: {values.size} numbers do not make a series of {channels} channels")
-    return values.reshape(-1, channels)
+    return _without_gaps(item, values.reshape(-1, channels))
+
+
+def _without_gaps(item: str, values: np.ndarray) -> np.ndarray:
+    """The series `[T, C]`; raises `DataError` where it has gaps: NaN stands for what comes after its end."""
+    known = np.isfinite(values)
+    end = int(np.flatnonzero(known.any(axis=1)).max(initial=-1)) + 1
+    if not end or not known[:end].all() or np.isinf(values[end:]).any():
+        raise DataError(f"{item!r}: {(~known).sum()} of {values.size} numbers are not finite; fill them in")
+    return values

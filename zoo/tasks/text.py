@@ -243,13 +243,17 @@ def check_kept(preprocess: Preprocess | None, recipe: Recipe, name: str) -> None
 
 def token_input(preprocess: TextPreprocess) -> TokenInput:
     """What a model is given: the tokenizer's tokens."""
-    return TokenInput(vocab_size=len(open_tokenizer(preprocess).sizes), length=preprocess.length)
+    return TokenInput(vocab_size=_vocab_size(preprocess), length=preprocess.length)
 
 
 def token_output(preprocess: TextPreprocess) -> TokenOutput:
     """What a model is to write: the tokenizer's tokens."""
     length = preprocess.target_length or preprocess.length
-    return TokenOutput(vocab_size=len(open_tokenizer(preprocess).sizes), length=length)
+    return TokenOutput(vocab_size=_vocab_size(preprocess), length=length)
+
+
+def _vocab_size(preprocess: TextPreprocess) -> int:
+    return max(len(open_tokenizer(preprocess).sizes), preprocess.vocab_size or 0)
 
 
 def encode_texts(texts: Sequence[str], preprocess: TextPreprocess) -> tuple[PaddedTexts, Cut]:
@@ -315,10 +319,14 @@ def _truncated(totals: Mapping[str, tuple[int, Cut]]) -> dict[str, Any]:
     return {"truncated": told} if told else {}
 
 
-def tell_cut(texts: Sequence[str], preprocess: TextPreprocess) -> list[str]:
-    """A line where some of the texts to predict from are longer than the model can see."""
+def cut_of(texts: Sequence[str], preprocess: TextPreprocess) -> Cut:
+    """What of the texts to predict from the model cannot see."""
     tokenizer = open_tokenizer(preprocess)
-    cut = count_cut(texts, tokenizer, _reading(tokenizer, preprocess))
+    return count_cut(texts, tokenizer, _reading(tokenizer, preprocess))
+
+
+def tell_cut(cut: Cut, preprocess: TextPreprocess) -> list[str]:
+    """A line where some of the texts to predict from were longer than the model can see."""
     return tell_truncation(_truncated({"text": (preprocess.length, cut)}))
 
 

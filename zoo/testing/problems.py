@@ -15,6 +15,7 @@ from zoo.specs import (
     SeriesOutput,
     TokenInput,
     TokenOutput,
+    Vector,
 )
 
 SIDES = (8, 12, 16, 20, 28, 32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448)  # pixels
@@ -80,6 +81,8 @@ def describe(problem: Problem) -> str:
             wanted = f"{length} steps"
         case TokenOutput(vocab_size=vocabulary, length=length):
             wanted = f"{length} of {vocabulary} tokens"
+        case Vector(size=size):
+            wanted = f"a vector of {size}"
     return f"{problem.task} from {given} to {wanted}"
 
 
@@ -120,6 +123,8 @@ def _fitted(reference: Problem, given: Input, *, classes: int, vocabulary: int, 
             length = given.length if same and isinstance(given, TokenInput) else steps
             other = isinstance(before, TokenInput) and before.vocab_size != output.vocab_size
             wanted = TokenOutput(vocab_size=vocabulary + other, length=length)
+        case Vector():
+            wanted = output
     if isinstance(given, TokenInput):
         given = given.replace(vocab_size=vocabulary)
     return reference.replace(input=given, output=wanted, samples=None)

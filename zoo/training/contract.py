@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo.errors import PluginError, describe_error
 from zoo.registry import Model
-from zoo.specs import Classes, Problem, SeriesOutput, TokenOutput
+from zoo.specs import Classes, Problem, SeriesOutput, TokenOutput, Vector
 from zoo.tasks.base import Prepared, Task
 
 
@@ -42,3 +42,5 @@ def output_shape(problem: Problem, inputs: tuple[Tensor, ...]) -> tuple[int, ...
             return count, length, channels
         case TokenOutput(vocab_size=vocabulary):
             return *inputs[-1].shape, vocabulary
+        case Vector(size=size):
+            return count, size

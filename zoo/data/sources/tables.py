@@ -97,7 +97,7 @@ def read_json(path: Path) -> Table:
             found = pages.table()
             columns = {field.name: _stored_values(found[field.name], field) for field in found.schema}
             return _table(path, "json", columns, told, pages=pages)
-        records = list(_records(path, encoding))
+        records = list(json_records(path, encoding))
     if not records:
         raise DataError(f"{str(path)!r} holds no rows")
     names = dict.fromkeys(name for record in records for name in record)
@@ -109,7 +109,8 @@ def _is_list(path: Path, encoding: str) -> bool:
     return first.lstrip().startswith("[")
 
 
-def _records(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+def json_records(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+    """The records of JSON lines one after another, or those of a list; raises `DataError` with the line."""
     if _is_list(path, encoding):
         text, _ = read_text(path)
         yield from _decoded(path, 1, text, LIST)
@@ -135,7 +136,7 @@ def _decoded(path: Path, number: int, text: str, decoder: msgspec.json.Decoder[T
 def _json_batches(path: Path, encoding: str) -> pa.RecordBatchReader:
     """The records of a large file in batches; what is of no single plain type stays JSON."""
     kinds: dict[str, set[type]] = {}
-    for record in _records(path, encoding):
+    for record in json_records(path, encoding):
         for name, value in record.items():
             kinds.setdefault(name, set()).add(_kind(value))
     schema = pa.schema([_field(name, found - {NoneType}) for name, found in kinds.items()])
