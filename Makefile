@@ -27,7 +27,9 @@ test: setup
 
 check: setup lint
 	$(ALONE) $(BIN)/python -m pytest -q -m "not gpu" -n 2
-	for name in startup plugins load text data; do $(BIN)/python benchmarks/$$name.py --smoke || exit 1; done
+	for name in startup plugins load text data rnn transformer hard_cases; do \
+		$(BIN)/python benchmarks/$$name.py --smoke || exit 1; \
+	done
 
 lint: setup
 	$(BIN)/ruff check .
@@ -35,7 +37,9 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	for name in startup plugins load text data train gpu; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in startup plugins load text data train rnn transformer hard_cases finetuning gpu; do \
+		$(BIN)/python benchmarks/$$name.py || exit 1; \
+	done
 
 # What benchmarks/train.py is measured against. It sees what is in .venv, so that all contestants have the same torch;
 # .venv sees nothing of it.

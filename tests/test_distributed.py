@@ -43,13 +43,13 @@ if os.environ.get("RANK", "0") == "0":
 SERIES = {
     "model": "transformer/series_classifier",
     "data": "control",
-    "settings": {"steps": 10, "batch_size": 32, "grad_clip": 1.0},
+    "settings": {"steps": 10, "batch_size": 32, "grad_clip": 1.0, "precision": "fp32"},
     "options": {"dropout": 0.0},
 }
 PAIRS = {  # of unequal lengths, so that a process's mean is not worth as much as another's
     "model": "transformer/seq2seq",
     "data": "dates",
-    "settings": {"steps": 6, "batch_size": 16, "eval_samples": 32},
+    "settings": {"steps": 6, "batch_size": 16, "eval_samples": 32, "precision": "fp32"},
     "options": {"dropout": 0.0},
 }
 

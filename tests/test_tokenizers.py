@@ -93,7 +93,8 @@ ASKED = "The kettle forgets the orchard."
 
 def train(task: str, tmp_path: Path, output: str = "run", *callbacks: Callback, **settings: Any) -> zoo.Run:
     model, data, own, options = JOBS[task]
-    chosen = {"steps": 6, "batch_size": 8, "tokenizer": "bpe", "vocab_size": VOCABULARY, **own, **settings}
+    chosen = {"steps": 6, "batch_size": 8, "precision": "fp32", "tokenizer": "bpe", "vocab_size": VOCABULARY}
+    chosen |= {**own, **settings}
     return zoo.train(
         model,
         str(data(tmp_path)),

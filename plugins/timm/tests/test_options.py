@@ -115,7 +115,8 @@ def test_what_makes_no_sense_is_told_in_one_line(name: str, options: dict[str, A
     ("samples", "finetune", "expected"),
     [
         (5000, False, {"epochs": 10, "head_epochs": 0, "layer_decay": None}),
-        (40, True, {"epochs": 100, "head_epochs": 100}),
+        (20, True, {"epochs": 100, "head_epochs": 100}),
+        (300, True, {"epochs": 100, "head_epochs": 20}),
         (1000, True, {"epochs": 30, "head_epochs": 8, "layer_decay": 0.75}),
         (5000, True, {"epochs": 15, "head_epochs": 0, "layer_decay": 0.75}),
     ],
