@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 import zoo
@@ -22,6 +25,8 @@ from zoo.cli import cli
 from zoo.data.items import Item
 from zoo.predictions import Prediction
 from zoo.predictions.writing import writing
+from zoo.tasks.language_modeling import as_told
+from zoo.tokenizers import ByteTokenizer
 
 DIGITS = "cnn/lenet5.digits"
 HISTORY = " ".join(str(math.sin(step / 5)) for step in range(96))
@@ -292,3 +297,54 @@ def test_memory_does_not_grow_with_the_number_of_texts(texts: Path, tmp_path: Pa
 
     peak(300)  # what is made once for all
     assert peak(20_000) - peak(2_000) < 2 * MEGABYTE
+
+
+# -- texts that are written on ----------------------------------------------------------------
+
+LANGUAGE = "transformer/gpt.stdlib"
+
+
+def test_a_text_goes_on_as_it_is_told_to() -> None:
+    options = ("def ", "--length", "30", "--device", "cpu")
+    likeliest = shell("predict", LANGUAGE, *options, "--temperature", "0").stdout
+    assert likeliest.startswith("def ")
+    assert len(likeliest.encode()) == len("def ") + 30 + 1
+    assert shell("predict", LANGUAGE, *options, "--top-k", "1").stdout == likeliest
+    other = shell("predict", LANGUAGE, *options, "--top-p", "0.9", "--repetition-penalty", "1.3").stdout
+    assert other.startswith("def ")
+    assert other != likeliest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_text_is_shown_on_a_terminal_while_it_is_written() -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = (sys.executable, "-m", "zoo", "predict", LANGUAGE, "def ", "--length", "300", "--device", "cpu")
+    with subprocess.Popen(command, stdout=theirs, stdin=subprocess.DEVNULL):
+        os.close(theirs)
+        pieces = list(pieces_of(ours))
+    os.close(ours)
+    assert len(pieces) > 10
+    assert b"".join(pieces).decode().replace("\r\n", "\n") == shell(*command[3:]).stdout
+
+
+def pieces_of(terminal: int) -> Iterator[bytes]:
+    """What comes out of a terminal until the other side is closed."""
+    while True:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # so Linux says that it is
+            return
+        if not piece:
+            return
+        yield piece
+
+
+def test_a_character_is_shown_when_all_its_bytes_are_there() -> None:
+    tokenizer = ByteTokenizer()
+    (tokens,) = tokenizer.encode(["aé€"])
+    drawn = iter(torch.tensor(tokens.tolist())[:, None, None])
+    shown: list[str] = []
+    assert len(list(as_told(drawn, tokenizer, shown.append))) == 6
+    assert shown == ["a", "", "é", "", "", "€"]

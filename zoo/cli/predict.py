@@ -94,6 +94,10 @@ def predict(
     faults = Faults(lambda line: click.echo(f"zoo: {line}", err=True))
     if out is not None and options["top"] is None:
         options["top"] = 1
+    alone = len(head) == 1 and not (head[0] and is_folder(head[0]))
+    written = alone and out is None and not as_json and sys.stdout.isatty() and _writes(module)
+    if written:
+        options["stream"] = lambda text: click.echo(text, nl=False)
     found = api.predictions(
         module,
         asked,
@@ -103,11 +107,19 @@ def predict(
         **{name: value for name, value in options.items() if value is not None},
     )
     sound = faults.sift(_with_bar(ctx, found, items, module.zoo.problem.input, to_file=out is not None))
-    if out is None:
-        _print(sound, as_json, alone=len(head) == 1 and not (head[0] and is_folder(head[0])))
+    if written:
+        for _ in sound:
+            click.echo()
+    elif out is None:
+        _print(sound, as_json, alone=alone)
     else:
         _write(sound, faults, out)
     faults.check()
+
+
+def _writes(module: Any) -> bool:
+    """Whether it goes on with a text, which is shown as it is written."""
+    return bool(module.zoo.problem.task == "language-modeling")
 
 
 def _lines(items: Iterable[str]) -> Iterator[str]:

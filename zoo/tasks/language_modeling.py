@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from zoo.specs import ModelSpec, Preprocess, Problem, Recipe, TextPreprocess
 from zoo.tasks.base import Baseline, Prepared, Scores
 from zoo.tasks.generation import Sampling, write_on
 from zoo.tasks.text import StreamSplit, encode_stream, fit_stream, token_input, token_output
-from zoo.tokenizers import open_tokenizer
+from zoo.tokenizers import Tokenizer, open_tokenizer
 
 CHUNK = 1 << 20  # tokens that are counted at once
 
@@ -113,20 +113,40 @@ class LanguageModeling:
         top_p: float | None = None,
         repetition_penalty: float = 1.0,
         seed: int = 0,
+        stream: Callable[[str], None] | None = None,
         **options: Any,
     ) -> list[dict[str, Any]]:
-        """The text and how it goes on: `length` tokens, drawn as `zoo.tasks.generation.Sampling` says."""
+        """The text and how it goes on: `length` tokens, drawn as `zoo.tasks.generation.Sampling` says.
+
+        `stream` gets a single text piece by piece: the prompt, then each whole character as it is written.
+        """
         sampling = Sampling(
             temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty
         )
         preprocess = cast(TextPreprocess, preprocess)
         tokenizer, tokens = open_tokenizer(preprocess), batch["tokens"]  # [B, T]
-        drawn = write_on(model, tokens, context=preprocess.length, sampling=sampling, seed=seed)
-        written = torch.cat([tokens[:, :0].cpu(), *itertools.islice(drawn, length)], dim=1)
+        endless = write_on(model, tokens, context=preprocess.length, sampling=sampling, seed=seed)
+        drawn: Iterator[Tensor] = itertools.islice(endless, length)
+        if stream is not None:
+            stream(tokenizer.decode(tokens[0, 1:].tolist()))
+            drawn = as_told(drawn, tokenizer, stream)
+        written = torch.cat([tokens[:, :0].cpu(), *drawn], dim=1)
         return [
             {"prompt": tokenizer.decode(prompt[1:]), "text": tokenizer.decode(text)}
             for prompt, text in zip(tokens.tolist(), written.tolist(), strict=True)
         ]
+
+
+def as_told(drawn: Iterator[Tensor], tokenizer: Tokenizer, stream: Callable[[str], None]) -> Iterator[Tensor]:
+    """The same tokens `[1, 1]`, told as text; a character waits until all of its bytes are there."""
+    tokens: list[int] = []
+    told = ""
+    for token in drawn:
+        yield token
+        tokens += token[0].tolist()
+        text = tokenizer.decode(tokens).rstrip("\ufffd")
+        stream(text[len(told) :])
+        told = text
 
 
 def _count(split: StreamSplit) -> np.ndarray:
