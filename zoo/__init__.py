@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         list_models,
         load,
         predict,
-        predictions,
         recommend,
         resume,
         train,
@@ -75,7 +74,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "zoo.api": "compare evaluate info inspect list_models load predict predictions recommend resume train",
+    "zoo.api": "compare evaluate info inspect list_models load predict recommend resume train",
     "zoo.data": "Dataset load_dataset",
     "zoo.errors": "DataError PluginError RunError SpecError TrainingError UnknownNameError WeightsError "
     "ZooError",
@@ -154,7 +153,6 @@ __all__ = [
     "load_dataset",
     "pack_weights",
     "predict",
-    "predictions",
     "push_weights",
     "read_datasets",
     "read_devices",
