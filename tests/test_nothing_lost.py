@@ -34,7 +34,7 @@ from zoo.training import session
 
 torch.set_num_threads(1)
 PHASES = {"step": 0, "checkpoint": 1, "evaluation": 2}
-SETTINGS = {"steps": 40, "batch_size": 16, "ema_decay": 0.9, "eval_samples": 100}
+SETTINGS = {"steps": 40, "batch_size": 16, "precision": "fp32", "ema_decay": 0.9, "eval_samples": 100}
 place = mmap.mmap(-1, 1)  # where the child is, seen by its parent
 
 
@@ -393,7 +393,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of processes")
 def test_no_room_for_a_checkpoint_is_one_line_and_the_last_one_is_intact(tmp_path: Path) -> None:
-    settings = {"steps": 40, "batch_size": 16}
+    settings = {"steps": 40, "batch_size": 16, "precision": "fp32"}
     whole = zoo.train("cnn/fcn", "cbf", output=tmp_path / "whole", device="cpu", settings=settings, width=8)
     script = f"""
 import resource, zoo
