@@ -15,16 +15,7 @@ from zoo.paths import is_file, is_folder
 from zoo.recipes import resolve_recipe, takes_largest_batch
 from zoo.registry import Model, Registry, installed
 from zoo.runs import RECORD, TOKENIZER, WEIGHTS, Run, free_folder, has_tokenizer
-from zoo.specs import (
-    Budget,
-    Device,
-    Problem,
-    Recipe,
-    TextPreprocess,
-    WeightsSpec,
-    convert,
-    to_builtins,
-)
+from zoo.specs import Budget, Device, Problem, Recipe, TextPreprocess, WeightsSpec, convert, to_builtins
 
 if TYPE_CHECKING:
     import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from torch import nn
 from torchmetrics.aggregation import MeanMetric
 
 from zoo.data.batches import batches
-from zoo.data.splits import Split
+from zoo.data.splits import Batch, Split
 from zoo.judging.classes import ClassReport
 from zoo.judging.steps import StepError
 from zoo.judging.worst import Sample
@@ -93,11 +93,9 @@ def score(
 
     `split` must be on `device`. The model is left in evaluation mode.
     """
-    model.eval()
     pieces: dict[str, list[Pair]] = {}
-    chosen = torch.arange(len(split)) if rows is None else rows
-    for batch in batches(split, torch.split(chosen, batch_size), device):
-        _collect(pieces, task.scores(model(*task.inputs(batch)), batch, scale))
+    for output, batch in _answers(model, split, task, device, batch_size, rows):
+        _collect(pieces, task.scores(output, batch, scale))
     return _joined(pieces)
 
 
@@ -112,15 +110,28 @@ def observe(
     batch_size: int = 256,
 ) -> tuple[Scores, dict[str, torch.Tensor]]:
     """The scores of all samples, and what a task that is `zoo.tasks.base.Detailed` tells of each besides."""
-    model.eval()
     pieces: dict[str, list[Pair]] = {}
     told: dict[str, list[torch.Tensor]] = {}
-    for batch in batches(split, torch.split(torch.arange(len(split)), batch_size), device):
-        output = model(*task.inputs(batch))
+    for output, batch in _answers(model, split, task, device, batch_size):
         _collect(pieces, task.scores(output, batch, scale))
         if isinstance(task, Detailed):
             _collect(told, task.details(output, batch))
     return _joined(pieces), {name: torch.cat(parts).cpu() for name, parts in told.items()}
+
+
+def _answers(
+    model: nn.Module,
+    split: Split,
+    task: Task,
+    device: torch.device,
+    batch_size: int,
+    rows: torch.Tensor | None = None,
+) -> Iterator[tuple[torch.Tensor, Batch]]:
+    """What the model, in evaluation mode from now on, answers to each batch of the samples."""
+    model.eval()
+    chosen = torch.arange(len(split)) if rows is None else rows
+    for batch in batches(split, torch.split(chosen, batch_size), device):
+        yield model(*task.inputs(batch)), batch
 
 
 def _collect(pieces: dict[str, list[T]], found: Mapping[str, T]) -> None:

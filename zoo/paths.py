@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from zoo.errors import ZooError
 
@@ -40,15 +40,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises `OSError`, and leaves the old content then.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _placed(path, Path.replace, "wb") as file:
+        file.write(content)
 
 
 @contextmanager
@@ -57,15 +50,22 @@ def growing_new(path: Path) -> Iterator[IO[str]]:
 
     Raises `FileExistsError` where something is there, or has come to be there meanwhile.
     """
-    partial = path.with_name(f".{path.name}.partial")
     if path.exists():
         raise FileExistsError(path)
+    with _placed(path, _link_new, "w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
+def _placed(path: Path, place: Callable[[Path, Path], object], mode: str, **text: str) -> Iterator[IO[Any]]:
+    """A file beside `path` that `place` brings there once it is written, and that never stays."""
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with partial.open(mode, **text) as file:  # type: ignore[call-overload]  # of how texts are written
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _link_new(partial, path)
+        place(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 EXPONENTS = np.linspace(0.05, 2.0, 79)
 DRAWS = 1000
-INTERVAL = (10.0, 90.0)  # percent: an 80% interval
 Numbers = NDArray[np.float64]
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from zoo import api
 from zoo.data.dataset import COLUMNS, Columns, Dataset
-from zoo.diagnosis.law import INTERVAL, Law, drawn, fit
+from zoo.diagnosis.law import Law, drawn, fit
 from zoo.errors import RunError
+from zoo.evaluation import INTERVAL
 from zoo.limits import Limits
 from zoo.registry import installed
 from zoo.runs import Run

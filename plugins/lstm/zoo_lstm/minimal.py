@@ -100,9 +100,8 @@ class Scan(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         """How the loss changes with what each step keeps, and with what it adds."""
         keep, states = ctx.saved_tensors
-        later = keep.roll(
-            -1, dims=1
-        )  # by which a state counts for the next; the last has none, whatever it says
+        # by what a state counts for the next; the last has none, whatever stands there
+        later = keep.roll(-1, dims=1)
         reached: Tensor = Scan.apply(later.flip(1), gradients[0].flip(1)).flip(1)
         return reached * F.pad(states[:, :-1], (0, 0, 1, 0)), reached
 
