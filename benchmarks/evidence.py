@@ -1,11 +1,12 @@
 """Trains the zoo's models on the sample data at several sizes, for the recommender to learn from.
 
-    python benchmarks/evidence.py [--only GLOB] [--runs DIR] [--minutes M]
+    python benchmarks/evidence.py [--seeds N] [--only GLOB] [--runs DIR] [--minutes M]
 
 Each training is a run folder of its own under `--runs`: what was interrupted is gone on with, what is
-finished or in the table is not trained again. After each, the finished runs' records in
-`zoo/recommender/evidence.json` are written anew; others stay, and are measured again where they are taken out
-by hand. The recipe is the plugin's own at every size.
+finished, or in the table from as many seeds, is not trained again. After each, the records of
+`zoo/recommender/evidence.json` that have no more seeds than the finished runs are written anew; others stay,
+and are measured again where they are taken out by hand. The recipe is the plugin's own at every size. Each
+training is made with the first seed before any with the second. At the end the table is printed.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from zoo.runs import RECORD, Run
 from zoo.specs import Evidence, to_builtins
 
 SIZES = {  # training samples; the whole set last
-    "digits": (100, 400, 1297),
+    "digits": (50, 100, 200, 400, 800, 1297),
     "cbf": (30,),
-    "control": (60, 300),
-    "snippets": (500, 2000, 8000, 24000),
+    "control": (60, 150, 300),
+    "snippets": (200, 1000, 5000, 20000),
     "dates": (2000, 8000),
-    "mackey-glass": (2000,),
+    "mackey-glass": (500, 1881),
     "stdlib": (0,),
 }
 _SERIES = (
@@ -55,12 +56,13 @@ MODELS = {  # the cheapest first
         "transformer/vit",
         "cnn/airbench",
         "cnn/resnet20",
-        "timm/mobilenetv3_small_050",
-        "timm/resnet18",
     ),
     "snippets": ("cnn/textcnn", "lstm/classifier", "transformer/classifier"),
     "dates": ("lstm/seq2seq", "transformer/seq2seq"),
     "stdlib": ("lstm/language_model", "lstm/min_gru", "transformer/gpt"),
+}
+ONLY_WHOLE = {  # those that are trained on the whole set alone
+    "digits": ("cnn/resnet32", "cnn/resnet56", "cnn/wide_resnet", "timm/mobilenetv3_small_050"),
 }
 TABLE = Path(__file__).parents[1] / "zoo" / "recommender" / "evidence.json"
 SOURCE = "benchmarks/evidence.py"
@@ -74,6 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--only", default="*", help="a glob over MODEL/DATA/SIZE")
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument(
         "--collect", type=Path, nargs="*", default=[], help="further folders of finished runs"
@@ -83,15 +86,19 @@ def main() -> None:
     end = time.monotonic() + 60 * arguments.minutes
     folders = [arguments.runs, *arguments.collect]
     _write(_finished(folders), timed=not arguments.shared)
-    for model, data, size in _plan():
-        key = f"{model}/{data}/{size or 'all'}"
-        folder = arguments.runs / key.replace("/", "-")
-        known = {(*group[:2], size and group[2]) for group in (*_finished(folders), *_kept())}
-        if (model, data, size) in known or not fnmatchcase(key, arguments.only) or time.monotonic() > end:
-            continue
-        run = zoo.resume(folder) if (folder / RECORD).exists() else _train(model, data, size, folder)
-        print(f"{key}: {dict(run.metrics)} in {run.record.seconds:.0f} s", flush=True)
-        _write(_finished(folders), timed=not arguments.shared)
+    for seed in range(arguments.seeds):
+        for model, data, size in _plan():
+            key = f"{model}/{data}/{size or 'all'}"
+            if not fnmatchcase(key, arguments.only) or _is_known(model, data, size, seed, folders):
+                continue
+            if time.monotonic() > end:
+                break
+            folder = arguments.runs / f"{key.replace('/', '-')}-seed{seed}"
+            going_on = (folder / RECORD).exists()
+            run = zoo.resume(folder) if going_on else _train(model, data, size, seed, folder)
+            print(f"{key}, seed {seed}: {dict(run.metrics)} in {run.record.seconds:.0f} s", flush=True)
+            _write(_finished(folders), timed=not arguments.shared)
+    _print_table()
 
 
 def _plan() -> Iterator[tuple[str, str, int]]:
@@ -99,7 +106,23 @@ def _plan() -> Iterator[tuple[str, str, int]]:
     for place in range(max(map(len, SIZES.values()))):
         for data, models in MODELS.items():
             if place < len(SIZES[data]):
-                yield from ((model, data, SIZES[data][-1 - place]) for model in models)
+                chosen = (*models, *ONLY_WHOLE.get(data, ())) if place == 0 else models
+                yield from ((model, data, SIZES[data][-1 - place]) for model in chosen)
+
+
+def _is_known(model: str, data: str, size: int, seed: int, folders: list[Path]) -> bool:
+    """Whether there is a finished run from that seed, or the table counts as many."""
+    in_table = max((count for key, count in _seeds_in_table() if _is_of(key, model, data, size)), default=0)
+    runs = [run for key, runs in _finished(folders).items() if _is_of(key, model, data, size) for run in runs]
+    return seed < in_table or any(run.record.recipe.seed == seed for run in runs)
+
+
+def _is_of(key: tuple[str, str, int], model: str, data: str, size: int) -> bool:
+    return key[:2] == (model, data) and size in (0, key[2])
+
+
+def _seeds_in_table() -> list[tuple[tuple[str, str, int], int]]:
+    return [(key, record.get("seeds", 1)) for key, record in _kept().items()]
 
 
 def _finished(folders: list[Path]) -> Groups:
@@ -115,8 +138,8 @@ def _finished(folders: list[Path]) -> Groups:
     return groups
 
 
-def _train(model: str, data: str, size: int, folder: Path) -> Run:
-    return zoo.train(model, _first(load_dataset(data), size), output=folder)
+def _train(model: str, data: str, size: int, seed: int, folder: Path) -> Run:
+    return zoo.train(model, _first(load_dataset(data), size), output=folder, settings={"seed": seed})
 
 
 def _first(dataset: Dataset, size: int) -> Dataset:
@@ -130,8 +153,11 @@ def _first(dataset: Dataset, size: int) -> Dataset:
 
 
 def _write(groups: Groups, *, timed: bool) -> None:
-    """The table: one record for each model, data set and size."""
-    records = _kept() | {key: to_builtins(_evidence(runs, timed)) for key, runs in groups.items()}
+    """The table: one record for each model, data set and size, that from more seeds."""
+    records, seeds = _kept(), dict(_seeds_in_table())
+    for key, runs in groups.items():
+        if len(runs) >= seeds.get(key, 0):
+            records[key] = to_builtins(_evidence(runs, timed))
     ordered = {"evidence": [records[key] for key in sorted(records)]}
     TABLE.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n")
 
@@ -140,6 +166,15 @@ def _kept() -> dict[tuple[str, str, int], Any]:
     """The table's records by model, data set and training samples."""
     records = msgspec.json.decode(TABLE.read_bytes())["evidence"]
     return {(each["model"], each["dataset"], each["problem"].get("samples", 0)): each for each in records}
+
+
+def _print_table() -> None:
+    print("| model | data | samples | score | seeds |\n|---|---|---|---|---|")
+    for (model, data, samples), record in sorted(_kept().items()):
+        spread = f" ± {record['spread']:.4f}" if record.get("spread") is not None else ""
+        print(
+            f"| `{model}` | {data} | {samples} | {record['score']:.4f}{spread} | {record.get('seeds', 1)} |"
+        )
 
 
 def _evidence(runs: list[Run], timed: bool) -> Evidence:
