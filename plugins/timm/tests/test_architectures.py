@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import zoo
 import zoo_timm
-from zoo.profile import count_parameters
+from zoo.profile import count_parameters, example_inputs, profile
 from zoo_timm.build import build, config_of
 
 SHARDS = 12
 SIDES = (32, 64, 96, 128, 160, 192, 224)
+OTHER_SIDES = (192, 256)  # beside an architecture's own
 SIXTY = (
     "botnet26t_256",
     "gernet_s",
@@ -77,6 +82,7 @@ SIXTY = (
     "ese_vovnet19b_slim",
     "xcit_nano_12_p8_224",
 )
+THIRTY = SIXTY[::2]
 
 
 @cache
@@ -134,3 +140,78 @@ def _smallest(name: str) -> tuple[zoo.Problem, nn.Module]:
         except zoo.SpecError:
             continue
     raise AssertionError(f"{name} can do none of its sizes")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", SIXTY)
+def test_facts_traced_anew_are_those_of_the_manifest(name: str) -> None:
+    model = models()[name]
+    traced = profile(
+        lambda: build(model.reference, **model.options), lambda batch: example_inputs(model.reference, batch)
+    )
+    assert traced == model.facts
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", THIRTY)
+def test_a_file_gives_timms_logits_for_other_classes_channels_and_sizes(name: str, tmp_path: Path) -> None:
+    """Sizes for which timm itself cannot fit the file are an error here, too; one more is then tried."""
+    torch.manual_seed(0)
+    file = tmp_path / "model.safetensors"
+    save_file(timm.create_model(name).state_dict(), file)
+    for problem in _resized(name):
+        theirs = _timms_own(name, problem, file)
+        if theirs is not None:
+            break
+        with pytest.raises(zoo.WeightsError, match="does not fit the model"):
+            zoo.load(f"timm/{name}", weights=f"file:{file}", problem=problem)
+    ours = zoo.load(f"timm/{name}", weights=f"file:{file}", problem=problem)
+    drawn = {key: value for key, value in ours.state_dict().items() if _is_in(key, models()[name].head)}
+    assert drawn  # those of the new classes, which are random on both sides
+    theirs.load_state_dict(drawn, strict=False)
+    images = torch.randn(2, 1, problem.input.height, problem.input.width)
+    with torch.inference_mode():
+        logits = ours(images)
+        assert logits.shape == (2, 7)
+        torch.testing.assert_close(logits, theirs(images), rtol=0, atol=1e-6)
+
+
+def _timms_own(name: str, problem: zoo.Problem, file: Path) -> nn.Module | None:
+    """The architecture with the file's weights as timm itself makes it; None where it cannot."""
+    image = problem.input
+    sized = {"img_size": (image.height, image.width)} if config_of(name).fixed_input_size else {}
+    given = {"file": str(file)}
+    try:
+        return timm.create_model(
+            name,
+            pretrained=True,
+            pretrained_cfg_overlay=given,
+            num_classes=7,
+            in_chans=image.channels,
+            **sized,
+        ).eval()
+    except RuntimeError:
+        return None
+
+
+def _resized(name: str) -> Iterator[zoo.Problem]:
+    """Seven classes and grey images, of the sizes that the architecture can do, its own last."""
+    own = config_of(name).input_size[1]
+    for side in (*(side for side in OTHER_SIDES if side != own), own):
+        problem = zoo.Problem(
+            task="image-classification",
+            input=zoo.ImageInput(channels=1, height=side, width=side),
+            output=zoo.Classes(count=7),
+        )
+        try:
+            with torch.device("meta"):
+                build(problem, architecture=name)
+        except zoo.SpecError:
+            continue
+        yield problem
+
+
+def _is_in(key: str, modules: tuple[str, ...]) -> bool:
+    return any(key.startswith(f"{module}.") for module in modules)

@@ -412,7 +412,7 @@ def test_a_recipe_trains_a_tiny_model_far_beyond_chance(name: str, tmp_path: Pat
         (
             "vit_tiny_patch16_224",
             {"img_size": 160},
-            {"pos_embed": "positions resampled to 10 x 10 patches"},
+            {"pos_embed": "resampled from 1 x 197 x 192 to 1 x 101 x 192"},
         ),
     ],
 )

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from timm.layers import resample_abs_pos_embed
+import timm
 from timm.models import adapt_input_conv
 from torch import Tensor
 
-POSITIONS = "pos_embed"
+ANY_CLASSES = -1  # no number of classes: timm leaves the classifier as it is initialised
 
 
 def adapt(tensors: dict[str, Tensor], module: Any) -> dict[str, str]:
-    """First convolutions summed or repeated to the image's channels, positions resampled to its patches.
+    """First convolutions summed or repeated to the image's channels, what has to do with its size resampled.
 
-    Changes `tensors` where shapes differ, and returns what was done to which.
+    Positions, relative positions and the like are resampled as the architecture's own code in timm does it;
+    what that cannot do stays as it is. Changes `tensors` where shapes differ, and returns what was done to
+    which.
     """
+    told = _fit_channels(tensors, module)
+    wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    heads = _classifiers(module)
+    differing = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.shape != wanted.get(name, tensor.shape) and not name.startswith(heads)
+    ]
+    fitted = _fit_sizes(tensors, module) if differing else {}
+    for name in differing:
+        if name in fitted:
+            told[name] = f"resampled from {_shape(tensors[name])} to {_shape(fitted[name])}"
+            tensors[name] = fitted[name]
+    return told
+
+
+def _fit_channels(tensors: dict[str, Tensor], module: Any) -> dict[str, str]:
     wanted, told = module.state_dict(), {}
     first = getattr(module, "pretrained_cfg", {}).get("first_conv") or ()
     for name in [first] if isinstance(first, str) else first:
@@ -24,9 +43,24 @@ def adapt(tensors: dict[str, Tensor], module: Any) -> dict[str, str]:
         if given is not None and channels and given.shape[1] != channels:
             tensors[key] = adapt_input_conv(channels, given, base_chans=given.shape[1])
             told[key] = f"{given.shape[1]} to {channels} input channels"
-    positions, grid = tensors.get(POSITIONS), getattr(getattr(module, "patch_embed", None), "grid_size", None)
-    if positions is not None and grid and wanted[POSITIONS].shape != positions.shape:
-        prefix = wanted[POSITIONS].shape[1] - grid[0] * grid[1]
-        tensors[POSITIONS] = resample_abs_pos_embed(positions, list(grid), num_prefix_tokens=prefix)
-        told[POSITIONS] = f"positions resampled to {grid[0]} x {grid[1]} patches"
     return told
+
+
+def _fit_sizes(tensors: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
+    """The tensors as a second model made by timm with the same arguments holds them; none if it cannot."""
+    architecture, arguments = module.created_with
+    given = {"state_dict": dict(tensors), "num_classes": ANY_CLASSES}
+    try:
+        twin = timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=given, **arguments)
+    except RuntimeError:  # torch's, of shapes that still differ
+        return {}
+    return dict(twin.state_dict())
+
+
+def _classifiers(module: Any) -> tuple[str, ...]:
+    names = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
+    return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))

@@ -39,11 +39,13 @@ def build(problem: zoo.Problem, *, architecture: str, **options: Any) -> nn.Modu
     arguments = {"num_classes": classes.count, "in_chans": image.channels, **arguments}
     if (image.height, image.width) != tuple(cfg.input_size[1:]):
         _check_size(architecture, image, arguments)
-    model: nn.Module = _create(architecture, arguments, asked=options)
+    model = _create(architecture, arguments, asked=options)
+    model.created_with = architecture, arguments  # by which `adapt` has weights of another size fitted
     if features:
         return as_features(model, architecture, arguments, indices)
     # The encoders have no classes, whatever they are asked for.
-    return model if model.num_classes else _with_head(model, classes.count)
+    made: nn.Module = model if model.num_classes else _with_head(model, classes.count)
+    return made
 
 
 def _create(architecture: str, arguments: dict[str, Any], *, asked: Mapping[str, Any]) -> Any:
