@@ -141,6 +141,19 @@ def test_attention_keeps_no_matrix_of_scores(mask: bool) -> None:
     assert facts.macs == 5 * 8 * 24 + 2 * 2 * 5 * 5 * 4
 
 
+@pytest.mark.parametrize("mask", [False, True])
+def test_attention_inside_of_windows_costs_as_much_as_with_them_as_batch(mask: bool) -> None:
+    class Windows(_Attention):
+        def forward(self, inputs: Tensor) -> Tensor:  # [B, windows, T, F]
+            heads = self.project(inputs).unflatten(3, (3, 2, 4)).permute(3, 0, 1, 4, 2, 5)
+            return F.scaled_dot_product_attention(*heads.unbind(), attn_mask=self.mask)
+
+    windows = profile(lambda: Windows(mask), _features(3, 5, 8))
+    alone = profile(lambda: _Attention(mask), _features(5, 8))
+    assert windows.macs == 3 * alone.macs
+    assert windows.activation_bytes["fp32"] == 3 * alone.activation_bytes["fp32"]
+
+
 def test_a_conv_net_keeps_what_a_real_step_keeps() -> None:
     real = [_really_saved(_small_conv_net(), torch.randn(batch, 3, 16, 16)) for batch in (3, 8)]
     facts = profile(_small_conv_net, _features(3, 16, 16))

@@ -215,7 +215,7 @@ def _fused_attention() -> Iterator[None]:
 
 
 def _attention(
-    query: Tensor,  # [B, heads, T, D], or without B
+    query: Tensor,  # [B, heads, T, D], or without B, or with more dimensions before it
     key: Tensor,  # [B, heads, S, D], or with a number of heads that divides the query's
     value: Tensor,
     attn_mask: Tensor | None = None,  # broadcasts to [B, heads, T, S]
@@ -224,10 +224,14 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    if query.dim() == 3:
-        mask = None if attn_mask is None else attn_mask.unsqueeze(0)
-        query, key, value = query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0)
-        return _attention(query, key, value, mask, dropout_p, is_causal, scale, enable_gqa).squeeze(0)
+    if query.dim() != 4:
+        leading = query.shape[:-3]  # of windows, say; [] where there is no batch
+        mask = attn_mask
+        if mask is not None and mask.dim() > 3:
+            mask = mask.expand(*leading, *mask.shape[-3:]).reshape(-1, *mask.shape[-3:])
+        query, key, value = (each.reshape(-1, *each.shape[-3:]) for each in (query, key, value))
+        output = _attention(query, key, value, mask, dropout_p, is_causal, scale, enable_gqa)
+        return output.reshape(*leading, *output.shape[1:])
     dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
     query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
     if enable_gqa:
@@ -235,10 +239,10 @@ def _attention(
         key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
     if attn_mask is not None:  # booleans become zeros and infinities of that very type
         attn_mask = attn_mask.to(dtype).expand(*query.shape[:3], key.size(2))
-    output: Tensor = torch.ops.aten._scaled_dot_product_efficient_attention(
+    attended: Tensor = torch.ops.aten._scaled_dot_product_efficient_attention(
         query, key, value, attn_mask, True, dropout_p, is_causal, scale=scale
     )[0]
-    return output
+    return attended
 
 
 @contextlib.contextmanager

@@ -2,9 +2,10 @@
 
     python -m zoo_timm.manifest --results results-imagenet.csv
 
-Tracing an architecture takes some 15 s of a core, all of them hours. So what the manifest has is not traced
-again under the same release of timm, what is traced goes to a cache at once, and the manifest is written each
-20 of them: a call that is interrupted is repeated, and goes on. It begins with those that have most weights.
+Tracing an architecture takes one to five seconds of a core, all of them the better part of an hour. So
+what the manifest has is not traced again under the same release of timm, what is traced goes to a cache at
+once, and the manifest is written each 20 of them: a call that is interrupted is repeated, and goes on. It
+begins with those that have most weights.
 `--limit 20` traces no more than 20, `--only 'resnet*'` no others; the rest has no facts until then.
 `results-imagenet.csv` is the table in timm's repository; without it the accuracies stay as they are.
 """
