@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
+import recommend_real
 from recommend_tables import losses, made_up, scores, times
-from recommend_tables.common import Line, deviation_of, header
+from recommend_tables.common import Line, header
 
 from zoo.registry import Registry, installed
 from zoo.specs import Device, to_builtins
@@ -47,6 +47,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             made_up.write_tables(Path(folder), registry.models, PAIRS)
             _report(Path(folder), registry, arguments)
+    elif arguments.evidence is None and recommend_real.PARTS.keys() >= set(arguments.only):
+        _report(Path(), registry, arguments)
     elif arguments.evidence is None:
         sys.exit("recommend.py: say where the tables are with --evidence, or try --smoke")
     elif not arguments.evidence.is_dir():
@@ -78,8 +80,8 @@ def _report(folder: Path, registry: Registry, arguments: argparse.Namespace) -> 
 
 
 def _scores(folder: Path, _: Registry) -> Iterator[Line]:
-    yield from scores.lines(scores.read_vtab(folder), "VTAB-1k", "2.5", "Sup-100%")
-    yield from scores.lines(scores.read_ucr(folder), "UCR-128", "1.3", "resnet")
+    yield from scores.lines(scores.read_vtab(folder), "VTAB-1k", ("2.5", "0.8"), "Sup-100%")
+    yield from scores.lines(scores.read_ucr(folder), "UCR-128", ("1.3", "0.4"), "resnet")
 
 
 def _times(folder: Path, registry: Registry) -> Iterator[Line]:
@@ -92,10 +94,11 @@ def _losses(folder: Path, _: Registry) -> Iterator[Line]:
     yield from losses.loss_lines(losses.read_losses(folder))
 
 
-PARTS: dict[str, tuple[str, Callable[[Path, Registry], Iterator[Line]]]] = {
+PARTS: dict[str, tuple[str, Callable[[Path, Registry], Iterator[Line | str]]]] = {
     "scores": ("points below the best, each data set left out", _scores),
     "times": ("median error, each make of models left out", _times),
     "losses": ("median error of a language model's loss", _losses),
+    **recommend_real.PARTS,
 }
 
 
@@ -106,11 +109,13 @@ def _pairs(folder: Path, registry: Registry) -> list[times.Pair]:
 def _fitted(folder: Path, registry: Registry) -> str:
     """What `priors.toml` holds of these tables."""
     difficulties = [scores.fit_difficulty(read(folder)) for read in (scores.read_vtab, scores.read_ucr)]
-    between = deviation_of(np.concatenate([pair.residuals for pair in _pairs(folder, registry)]).tolist())
+    pairs = _pairs(folder, registry)
+    between = times.between_devices(pairs)
     rows = times.read_trained(folder, registry.models)
     laws = times.fit_laws(rows, Device(spec=registry.devices[times.DEVICE]), between)
     found = {"difficulty": to_builtins(difficulties), "speed": to_builtins(laws)}
-    return msgspec.toml.encode(found).decode()
+    shared = f"# zoo/recommender/cost.py: shared = {times.fit_shared(pairs):.2f}\n"
+    return shared + msgspec.toml.encode(found).decode()
 
 
 if __name__ == "__main__":

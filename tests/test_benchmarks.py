@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+import zoo
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -23,6 +25,11 @@ def import_train(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 @pytest.fixture(name="gpu")
 def import_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     yield from _import("gpu", monkeypatch)
+
+
+@pytest.fixture(name="language")
+def import_language(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    yield from _import("language", monkeypatch)
 
 
 def _import(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
@@ -183,8 +190,46 @@ def test_without_cuda_it_says_so_in_one_line() -> None:
     assert done.stdout == "there is no CUDA device here; --smoke goes through the same code on the CPU\n"
 
 
+# -- language.py ------------------------------------------------------------------------------
+
+
+def _tiny(language: ModuleType, **settings: Any) -> dict[str, Any]:
+    options = {"units": 4, "embedding": 4}
+    return {"LSTM": language.Contestant(model="lstm/language_model", options=options, lr=1e-3, **settings)}
+
+
+def test_a_finished_training_is_kept_and_one_of_other_settings_is_not(
+    language: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = language._some(language.load_dataset(language.DATA), 1)
+
+    def run(models: dict[str, Any]) -> Any:
+        results = language.run(models, tmp_path, seeds=1, budget=2.0, paces={"LSTM": 1.0}, data=data)
+        return results, capsys.readouterr().out
+
+    (first,), told = run(_tiny(language))
+    assert told.startswith("LSTM, seed 0: ")
+    assert (first.steps, first.tokens) == (2, 2 * 16 * 256)
+    assert first.carried == pytest.approx(first.bits_per_byte, rel=0.05)
+    assert run(_tiny(language)) == ([first], "")
+    (other,), told = run(_tiny(language, changes={"batch_size": 2}))
+    assert told
+    assert other.tokens == 2 * 2 * 256
+    language.report([first, other])
+    assert f"{first.parameters:,}" in capsys.readouterr().out
+
+
+def test_models_that_are_compared_are_of_one_size(language: ModuleType) -> None:
+    problem = language.load_dataset(language.DATA).problem
+    sizes = {}
+    for name, each in language.MODELS.items():
+        model = zoo.load(each.model, problem=problem, **each.options)
+        sizes[name] = sum(parameter.numel() for parameter in model.parameters())
+    assert max(sizes.values()) < 1.005 * min(sizes.values())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["train.py", "gpu.py"])
+@pytest.mark.parametrize("script", ["train.py", "gpu.py", "language.py"])
 def test_the_smoke_run_goes_through_everything_and_keeps_nothing(script: str) -> None:
     results = FOLDER / "results"
     before = {path: path.read_bytes() for path in results.glob("*")}

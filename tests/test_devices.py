@@ -11,6 +11,7 @@ import pytest
 
 import zoo
 from zoo.recommender import detect, find_device
+from zoo.recommender.cost import Plan
 from zoo.recommender.devices import match_name
 from zoo.registry import Registry
 
@@ -66,6 +67,25 @@ def test_a_device_is_found_by_what_people_call_it(registry: Registry, text: str)
     assert find_device(registry, text).spec.name == "rtx-4090"
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
+        ("rtx3090ti", "rtx-3090-ti"),
+        ("1080ti", "gtx-1080-ti"),
+        ("Tesla T4", "t4"),
+        ("NVIDIA A100-SXM4-80GB", "a100-80gb"),
+        ("NVIDIA A100 80GB PCIe", "a100-pcie-80gb"),
+        ("NVIDIA H100 80GB HBM3", "h100-sxm"),
+        ("8 x h100-sxm", "h100-sxm"),
+        ("AMD Instinct MI300X", "mi300x"),
+        ("M2 Max", "apple-m2-max"),
+    ],
+)
+def test_a_name_is_understood_as_drivers_and_shops_write_it(registry: Registry, text: str, name: str) -> None:
+    assert find_device(registry, text).spec.name == name
+
+
 def test_a_count_stands_before_the_name(registry: Registry) -> None:
     device = find_device(registry, "4xt4")
     assert (device.count, device.spec.name) == (4, "t4")
@@ -87,7 +107,7 @@ def test_a_mistyped_name_gets_the_closest(registry: Registry) -> None:
 def test_part_of_several_names_is_ambiguous(registry: Registry) -> None:
     with pytest.raises(zoo.UnknownNameError, match="'h100' is ambiguous") as caught:
         find_device(registry, "h100")
-    assert set(caught.value.close) == {"h100-pcie", "h100-sxm"}
+    assert set(caught.value.close) == {"h100-pcie", "h100-sxm", "h100-nvl"}
 
 
 def test_a_class_of_cpu_has_the_cores_of_its_name(registry: Registry) -> None:
@@ -198,3 +218,37 @@ def test_a_gpu_that_the_table_lacks_keeps_its_own_name_and_memory(registry: Regi
 def test_drivers_names_are_matched(registry: Registry, driver: str, mebibytes: int, name: str | None) -> None:
     found = match_name(registry.devices, driver, mebibytes * MiB)
     assert (found.name if found else None) == name
+
+
+@pytest.mark.parametrize(
+    ("flags", "precisions", "ratio"),
+    [
+        ("fpu avx2", {"fp32"}, 1),
+        ("fpu avx2 avx512f", {"fp32"}, 2),
+        ("fpu avx2 avx512f avx512_bf16", {"fp32", "bf16"}, 2),
+        ("fpu avx2 avx512f avx512_bf16 amx_bf16", {"fp32", "bf16"}, 2),
+    ],
+)
+def test_a_processor_computes_as_wide_as_its_units(
+    flags: str, precisions: set[str], ratio: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = tmp_path / "cpuinfo"
+    monkeypatch.setattr("zoo.recommender.devices.CPUINFO", listing)
+    without = detect().spec.peak_flops["fp32"]
+    listing.write_text(f"flags\t: {flags}\n")
+    peaks = detect().spec.peak_flops
+    assert set(peaks) == precisions
+    assert peaks["fp32"] == pytest.approx(ratio * without)
+    assert peaks.get("bf16", peaks["fp32"] * 2) >= 2 * peaks["fp32"]
+
+
+def test_a_processor_that_computes_in_half_precision_is_planned_for_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = tmp_path / "cpuinfo"
+    monkeypatch.setattr("zoo.recommender.devices.CPUINFO", listing)
+    assert Plan(zoo.Recipe(), detect()).precision == "fp32"
+    listing.write_text("flags\t: avx512f avx512_bf16\n")
+    assert Plan(zoo.Recipe(), detect()).precision == "bf16"
+    assert Plan(zoo.Recipe(), detect(), exact=True).precision == "fp32"  # as forecasts are trained
+    assert Plan(zoo.Recipe(precision="fp32"), detect()).precision == "fp32"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import timm
@@ -19,7 +22,9 @@ from safetensors.torch import load_file
 import zoo
 import zoo_weights
 from zoo.cli.export import FORMATS as CHOICES
+from zoo.cli.export import PRECISIONS
 from zoo.exporting.formats import FORMATS, check_unpickled
+from zoo.exporting.precisions import LOWERINGS
 from zoo.profile import example_inputs
 
 LENET = "cnn/lenet5.digits"
@@ -175,8 +180,100 @@ def test_a_module_that_was_changed_is_exported_as_it_is(tmp_path: Path) -> None:
         zoo.export(module, tmp_path / "model.safetensors", format="safetensors")
 
 
-def test_the_command_offers_every_format() -> None:
+def test_the_command_offers_every_format_and_precision() -> None:
     assert tuple(FORMATS) == CHOICES
+    assert {"fp32", *(precision for _, precision in LOWERINGS)} == set(PRECISIONS)
+
+
+# -- lower precisions -------------------------------------------------------------------------
+
+
+def test_weights_in_bf16_are_what_the_graph_holds(tmp_path: Path) -> None:
+    done = zoo.export(LENET, tmp_path / "less.onnx", precision="bf16")
+    model = onnx.load(done.path)
+    kinds = {weight.data_type for weight in model.graph.initializer if np.prod(weight.dims) >= 64}
+    assert kinds == {onnx.TensorProto.BFLOAT16}
+    told = {prop.key: prop.value for prop in model.metadata_props}
+    assert json.loads(told["zoo"])["precision"] == "bf16"
+    assert done.before
+    assert done.after
+    assert 0.5 <= done.after.bytes / done.before.bytes < 0.56
+    half = zoo.load(LENET)
+    for parameter in half.parameters():
+        if parameter.numel() >= 64:
+            parameter.data = parameter.data.bfloat16().float()
+    images = torch.randn(5, 1, 32, 32)
+    session = onnxruntime.InferenceSession(done.path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"images": images.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, half(images).numpy(), atol=1e-4)
+
+
+def test_weights_in_int8_are_what_the_graph_holds(tmp_path: Path) -> None:
+    done = zoo.export(LENET, tmp_path / "less.onnx", precision="int8")
+    model = onnx.load(done.path)
+    sizes: dict[int, int] = {}
+    for weight in model.graph.initializer:
+        sizes[weight.data_type] = sizes.get(weight.data_type, 0) + int(np.prod(weight.dims))
+    parameters = sum(parameter.numel() for parameter in zoo.load(LENET).parameters())
+    assert sizes[onnx.TensorProto.INT8] > 0.95 * parameters
+    assert {prop.key for prop in model.metadata_props} == {"zoo"}
+    assert done.after
+    assert (done.after.metric, done.after.scored) == ("accuracy", 300)
+    judged = zoo.evaluate(LENET, "digits").metrics["accuracy"].value
+    assert done.before
+    assert done.before.value == pytest.approx(judged)
+    assert abs((done.after.value or 0) - judged) < 0.02
+
+
+READ = """
+import sys
+sys.modules["torchao"] = None  # as if it were not installed
+import pickle, torch
+
+def never(*args, **options):
+    raise AssertionError("something was unpickled")
+
+torch.load = pickle.load = pickle.loads = never
+module = torch.export.load(sys.argv[1]).module()
+kinds = {tensor.dtype for tensor in [*module.parameters(), *module.buffers()] if tensor.numel() > 1000}
+print(tuple(module(torch.zeros(3, 1, 32, 32)).shape), torch.int8 in kinds)
+"""
+
+
+def test_an_archive_in_int8_is_read_by_torch_alone(tmp_path: Path) -> None:
+    done = zoo.export(LENET, tmp_path / "less.pt2", format="torch", precision="int8")
+    command = (sys.executable, "-W", "ignore", "-c", READ, str(done.path))
+    read = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert read.stdout == "(3, 10) True\n"
+    assert done.after
+    assert done.before
+    assert done.after.bytes < 0.6 * done.before.bytes
+
+
+def test_an_archive_in_bf16_takes_and_gives_fp32(tmp_path: Path) -> None:
+    done = zoo.export(LENET, tmp_path / "less.pt2", format="torch", precision="bf16")
+    with warnings.catch_warnings(action="ignore"):
+        module = torch.export.load(done.path).module()
+    assert {parameter.dtype for parameter in module.parameters()} == {torch.bfloat16}
+    assert module(torch.zeros(3, 1, 32, 32)).dtype == torch.float32
+
+
+def test_a_format_that_cannot_be_int8_says_which_can(tmp_path: Path) -> None:
+    told = refused(LENET, tmp_path / "less.safetensors", format="safetensors", precision="int8")
+    assert told == "safetensors is not written in int8; say --format onnx or torch"
+    assert refused(LENET, precision="int9").startswith("no precision named 'int9'; did you mean 'int8'?")
+    assert list(tmp_path.glob("*less*")) == []
+
+
+def test_without_torchao_the_command_that_brings_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchao", None)
+    told = refused(LENET, tmp_path / "less.pt2", format="torch", precision="int8")
+    assert told == (
+        "to export as torch in int8 needs torchao, not installed here; pip install 'torch-zoo[int8]'"
+    )
 
 
 # -- the check --------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ BELOW = (
     "doctor",
     "training",
     "api",
+    "probing",
     "exporting",
     "explanation",
     "diagnosis",

@@ -34,7 +34,8 @@ from zoo.training import session
 
 torch.set_num_threads(1)
 PHASES = {"step": 0, "checkpoint": 1, "evaluation": 2}
-SETTINGS = {"steps": 40, "batch_size": 16, "precision": "fp32", "ema_decay": 0.9, "eval_samples": 100}
+SETTINGS = {"steps": 40, "batch_size": 16, "precision": "fp32", "eval_samples": 100}
+SETTINGS |= json.loads(sys.argv[3])
 place = mmap.mmap(-1, 1)  # where the child is, seen by its parent
 
 
@@ -128,11 +129,11 @@ for trial in range(trials):
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
 
-def killed_and_gone_on(folder: Path, trials: int) -> list[dict[str, Any]]:
+def killed_and_gone_on(folder: Path, trials: int, **settings: Any) -> list[dict[str, Any]]:
     script = folder / "killer.py"
     script.write_text(KILLER)
     done = subprocess.run(
-        [sys.executable, str(script), str(folder), str(trials)],
+        [sys.executable, str(script), str(folder), str(trials), json.dumps(settings)],
         capture_output=True,
         text=True,
         check=False,
@@ -145,10 +146,18 @@ def killed_and_gone_on(folder: Path, trials: int) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     """In a step, in a checkpoint, in an evaluation; and nothing before the last checkpoint is repeated."""
-    rows = killed_and_gone_on(tmp_path, 30)
+    rows = killed_and_gone_on(tmp_path, 30, ema_decay=0.9)
     assert [row["same"] for row in rows] == [True] * 30
     assert all(row["first"] == row["kept"] for row in rows)
     assert {row["phase"] for row in rows} == {"step", "checkpoint", "evaluation"}
+
+
+@pytest.mark.slow
+def test_so_does_one_that_averages_since_its_validation_is_stale(tmp_path: Path) -> None:
+    """At this rate the mean of the weights begins at step 8 of 40; some are killed after that."""
+    rows = killed_and_gone_on(tmp_path, 12, average_after=1, lr=0.1, schedule="constant")
+    assert [row["same"] for row in rows] == [True] * 12
+    assert any(8 < row["kept"] < 40 for row in rows)
 
 
 # -- told to stop --

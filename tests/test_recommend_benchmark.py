@@ -92,12 +92,27 @@ def test_what_is_said_of_a_data_set_does_not_depend_on_its_own_results(tables: M
 
 
 def test_regret_is_what_the_pick_lacks_to_the_best_in_points(tables: ModuleType) -> None:
-    lines = list(tables.scores.lines(_table(tables.scores, ACCURACIES), "made up", "1", "poor"))
+    lines = list(tables.scores.lines(_table(tables.scores, ACCURACIES), "made up", ("1", "1"), "poor"))
     values = {line.name: line.value for line in lines}
     assert values["made up: our static pick"] == pytest.approx(20 / 4)
     assert values["made up: our first three"] == pytest.approx(0)
     assert values["made up: always poor"] == pytest.approx((40 + 40 + 25) / 4)
     assert values["made up: best mean rank"] == pytest.approx(20 / 4)
+
+
+def test_a_probe_loses_what_chance_makes_it_lose(tables: ModuleType) -> None:
+    """One model is better in a single run: what is seen in one is not what the others are worth."""
+    row = {"steady": 0.8, "wild": 0.7}
+    table = tables.scores.Table(
+        **{
+            **vars(_table(tables.scores, {"a": row, "b": row})),
+            "runs": {name: {"steady": [0.8, 0.8, 0.8], "wild": [0.9, 0.6, 0.6]} for name in "ab"},
+        }
+    )
+    one = tables.scores.Judged("a", ["steady", "wild"], [])
+    lost = tables.scores._probed(table, one, 2, split=False)
+    assert lost == pytest.approx(100 * (0.8 - 0.6) / 3)  # once of three turns it takes the wild one
+    assert tables.scores._probed(table, one, 1, split=False) == pytest.approx(0.0)
 
 
 # -- times ------------------------------------------------------------------------------------
@@ -117,18 +132,18 @@ def _timed(times: ModuleType, factor: float, spread: float) -> tuple[list[Any], 
             largest_tensor_bytes={"bf16": round(kept * draw.uniform(0.01, 0.1))},
         )
         load = Load(facts, 1.0, float(facts.macs), 1, 1000, None, 0.0, even=False, family="cnn")
-        row = times.Timed(f"m{number}", f"make{number % 8}", load, 64, 1.0)
+        row = times.Timed(f"m{number}", f"make{number % 8}", load, 4096, 1.0)
         cost = Plan(row.recipe, device, priors=Priors()).step_seconds(load)
         assert cost
         seconds = cost.value * factor * math.exp(draw.gauss(0, spread))
-        rows.append(times.Timed(row.name, row.make, load, 64, seconds))
+        rows.append(times.Timed(row.name, row.make, load, row.batch, seconds))
     return rows, device
 
 
 def test_a_law_finds_a_factor_that_all_models_share_and_knows_how_sure_it_is(tables: ModuleType) -> None:
     rows, device = _timed(tables.times, factor=1.7, spread=0.02)
     known = tables.times.prepare(rows, device, forward=False)
-    found = tables.times.left_out(known, device, forward=False)
+    found = tables.times.left_out(known, device, [one.row.make for one in known], forward=False)
     assert sorted(abs(found))[len(found) // 2] < 0.06
 
 

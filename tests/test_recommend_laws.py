@@ -12,11 +12,12 @@ import pytest
 
 import zoo
 from zoo.recommender import Calibration, load_at
-from zoo.recommender.cost import Plan
-from zoo.recommender.facts import Load, shape_of
+from zoo.recommender.cost import FAR, REFERENCE, Plan
+from zoo.recommender.facts import Load, Shape, shape_of
 from zoo.recommender.priors import Priors, read_priors
 from zoo.recommender.scaling import LossLaw
-from zoo.recommender.speed import CUT, SpeedLaw, features_of
+from zoo.recommender.speed import EDGE, SpeedLaw, features_of
+from zoo.registry import installed
 
 IMAGES = zoo.ImageInput(channels=3, height=224, width=224)
 PROBLEM = zoo.Problem(task="image-classification", input=IMAGES, output=zoo.Classes(count=10), samples=2000)
@@ -25,8 +26,8 @@ GPU = zoo.Device(
         name="toy-gpu",
         kind="cuda",
         memory_bytes=8 * 10**9,
-        bandwidth_bytes=400 * 10**9,
-        peak_flops={"fp32": 10e12, "bf16": 40e12},
+        bandwidth_bytes=936 * 10**9,
+        peak_flops={"fp32": REFERENCE["fp32"], "bf16": REFERENCE["bf16"]},
     )
 )
 RECIPE = zoo.Recipe(batch_size=1000, precision="bf16")
@@ -38,7 +39,7 @@ FACTS = zoo.Facts(
 )
 
 
-def _load(facts: zoo.Facts = FACTS, family: str = "cnn") -> Load:
+def _load(facts: zoo.Facts = FACTS, family: str = "cnn", group: str | None = "toys") -> Load:
     spec = zoo.ModelSpec(
         name="net",
         family=family,
@@ -46,6 +47,7 @@ def _load(facts: zoo.Facts = FACTS, family: str = "cnn") -> Load:
         builder="toy:build",
         reference=PROBLEM,
         facts=facts,
+        group=group,
     )
     load = load_at(spec, PROBLEM, shape_of(PROBLEM.input, PROBLEM.output))
     assert load
@@ -62,8 +64,9 @@ def _law(**fields: object) -> SpeedLaw:
         "spreads": (1.0,) * 5,
         "intercept": 0.0,
         "linear": (0.0,) * 5,
-        "products": (0.0,) * 15,
+        "groups": {"toys": 0.0},
         "deviation": 0.1,
+        "between_groups": 0.3,
         "between_devices": 0.2,
         "source": "made up",
     }
@@ -80,13 +83,17 @@ def _step(law: SpeedLaw | None, load: Load, **options: object) -> tuple[float, f
 # -- time -------------------------------------------------------------------------------------
 
 
-def test_a_law_is_a_polynomial_of_features_that_are_cut_at_its_edges() -> None:
+def test_a_law_is_a_polynomial_of_features_that_fades_beyond_its_edges() -> None:
     law = _law(
         middles=(0.0, 10.0), spreads=(1.0, 2.0), intercept=0.5, linear=(2.0, 3.0), products=(5.0, 7.0, 11.0)
     )
-    assert law.log_factor((1.0, 8.0), "cnn") == pytest.approx(0.5 + 2 - 3 + 5 - 7 + 11)
-    edge = 0.5 + 2 * CUT + 5 * CUT**2
-    assert law.log_factor((99.0, 10.0), "cnn") == pytest.approx(edge)
+    found = law.correct((1.0, 8.0), _load(), "toy-gpu")
+    assert (found.log_factor, found.share) == (pytest.approx(0.5 + 2 - 3 + 5 - 7 + 11), 1.0)
+    edge = 0.5 + 2 * EDGE + 5 * EDGE**2
+    beyond = law.correct((EDGE + 1, 10.0), _load(), "toy-gpu")
+    assert beyond.share == pytest.approx(math.exp(-0.5))
+    assert beyond.log_factor == pytest.approx(edge * beyond.share)
+    assert law.correct((99.0, 10.0), _load(), "toy-gpu").log_factor == pytest.approx(0.0)
 
 
 def test_a_law_corrects_the_time_of_the_samples_by_features_and_family() -> None:
@@ -96,6 +103,21 @@ def test_a_law_corrects_the_time_of_the_samples_by_features_and_family() -> None
     assert deviation == 0.1
     hybrid, _ = _step(_law(families={"hybrid": math.log(3)}), _load(family="hybrid"))
     assert hybrid == pytest.approx(3 * plain, rel=0.03)
+    known, deviation = _step(_law(groups={"toys": math.log(3)}), _load())
+    assert known == pytest.approx(3 * plain, rel=0.03)
+    other, wider = _step(_law(groups={"toys": math.log(3)}), _load(group=None))
+    assert other == pytest.approx(plain)
+    assert (deviation, wider) == (0.1, pytest.approx(math.hypot(0.1, 0.3)))
+
+
+def test_far_from_the_fitted_models_the_roofline_stands_as_unsure_as_it_is() -> None:
+    tiny = _load(zoo.Facts(
+        parameters=1000,
+        macs=1000,
+        activation_bytes={"fp32": 2000, "bf16": 1000},
+        largest_tensor_bytes={"fp32": 200, "bf16": 100},
+    ))  # fmt: skip
+    assert _step(_law(intercept=2.0), tiny) == pytest.approx(_step(None, tiny))
 
 
 def test_a_law_is_less_sure_of_another_device_and_silent_of_one_that_was_timed() -> None:
@@ -105,13 +127,28 @@ def test_a_law_is_less_sure_of_another_device_and_silent_of_one_that_was_timed()
     assert _step(law, _load(), calibration=timed) == _step(None, _load(), calibration=timed)
 
 
+def test_a_device_far_from_any_that_was_timed_is_less_sure_and_less_fast_than_its_datasheet() -> None:
+    spec = GPU.spec.replace(
+        bandwidth_bytes=10 * 936 * 10**9, peak_flops={"bf16": 10 * REFERENCE["bf16"]}, name="far"
+    )
+    small = zoo.Device(spec=spec.replace(bandwidth_bytes=936 * 10**9, peak_flops={"bf16": REFERENCE["bf16"]}))
+    slow, fast = (
+        Plan(RECIPE, device, priors=Priors()).step_seconds(_load())
+        for device in (small, zoo.Device(spec=spec))
+    )
+    assert slow
+    assert fast
+    assert 3 < slow.value / fast.value < 7
+    assert fast.sd == pytest.approx(math.hypot(slow.sd, 2 * FAR * math.log(10)))
+
+
 def test_facts_that_leave_something_out_have_no_features() -> None:
     assert features_of(_load(zoo.Facts(parameters=1000, macs=1000))) is None
     assert _step(_law(intercept=9.0), _load(zoo.Facts(parameters=1000, macs=1000)))[0] < 1.0
 
 
 def test_a_timed_forward_pass_stands_for_the_roofline() -> None:
-    law = _law(forward=True, middles=(0.0,) * 6, spreads=(1.0,) * 6, linear=(0.0,) * 6, products=(0.0,) * 21)
+    law = _law(forward=True, middles=(0.0,) * 6, spreads=(9.0,) * 6, linear=(0.0,) * 6, products=(0.0,) * 21)
     plan = Plan(RECIPE, GPU, priors=Priors(speed=(law,)))
     slow, slower = (plan.step_seconds(_load(), forward_seconds=seconds) for seconds in (0.01, 0.02))
     assert slow
@@ -122,15 +159,32 @@ def test_a_timed_forward_pass_stands_for_the_roofline() -> None:
 
 def test_the_shipped_laws_are_whole_and_do_not_leave_the_ground() -> None:
     laws = read_priors().speed
-    assert [(law.kind, law.forward) for law in laws] == [("cuda", True)]
+    assert [(law.kind, law.forward) for law in laws] == [("cuda", False), ("cuda", True)]
     for law in laws:
         size = 5 + law.forward
         assert len(law.middles) == len(law.spreads) == len(law.linear) == size
-        assert len(law.products) == size * (size + 1) // 2
-        assert 0 < law.deviation < 0.3
+        assert len(law.products) == (size * (size + 1) // 2 if law.forward else 0)
+        assert 0 < law.deviation < 0.15
         features = features_of(_load())
         assert features
-        assert 0.4 < math.exp(law.log_factor((*features, 0.0), "cnn")) < 2.5  # a ResNet-50's figures
+        found = law.correct((*features, 0.0) if law.forward else features, _load(group="resnet"), law.device)
+        assert found.share == 1.0
+        assert found.deviation == law.deviation
+        assert 0.7 < math.exp(found.log_factor) < 1.4  # a ResNet-50's figures
+
+
+@pytest.mark.parametrize("side", [32, 64, 160, 224, 384])
+def test_no_size_of_an_image_puts_the_laws_out_of_proportion(side: int) -> None:
+    gpu = installed().devices["rtx-3090"]
+    for name in ("timm/resnet18", "timm/resnet50", "timm/mobilenetv3_small_050", "timm/convnext_tiny"):
+        spec = installed().models[name].spec
+        load = load_at(spec, PROBLEM, Shape("image", 3, side * side))
+        assert load
+        plans = [Plan(RECIPE, zoo.Device(spec=gpu), priors=priors) for priors in (None, Priors())]
+        lawful, bare = (plan.step_seconds(load) for plan in plans)
+        assert lawful
+        assert bare
+        assert 0.5 < lawful.value / bare.value < 2.0
 
 
 # -- loss -------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         Vector,
         WeightsSpec,
     )
+    from zoo.tasks.generation import Stepper
     from zoo.training import Callback, Step
     from zoo.weights import LoadReport
 
@@ -92,6 +93,7 @@ _HOMES = {
     "zoo.specs": "Budget Classes DatasetSpec Device DeviceSpec Estimate Evidence Facts ImageInput "
     "ImagePreprocess ModelSpec Problem Recipe SeriesInput SeriesOutput SeriesPreprocess TaskSpec "
     "TextPreprocess TokenInput TokenOutput Vector WeightsSpec",
+    "zoo.tasks.generation": "Stepper",
     "zoo.training": "Callback Step",
     "zoo.weights": "LoadReport",
 }
@@ -129,6 +131,7 @@ __all__ = [
     "SeriesPreprocess",
     "SpecError",
     "Step",
+    "Stepper",
     "TaskSpec",
     "TextPreprocess",
     "TokenInput",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo.evaluation import Evaluation
     from zoo.predictions import Prediction
     from zoo.recommender import Recommendation
+    from zoo.recommender.rank import Question
     from zoo.training import Callback
 
 RUNS = Path("runs")
@@ -64,7 +65,20 @@ def recommend(
 
     Give the `problem`, or `data` of which it is read. Raises `ZooError` for nonsense.
     """
+    return question(problem, data=data, device=device, budget=budget, **options).answer()
+
+
+def question(
+    problem: Problem | None = None,
+    *,
+    data: str | Dataset | None = None,
+    device: str | Device = "auto",
+    budget: Budget | None = None,
+    **options: Any,
+) -> Question:
+    """All that is known of the models that might suit a problem, asked for as by `recommend`."""
     from zoo import recommender
+    from zoo.recommender.rank import Question
 
     registry = installed()
     if (problem is None) == (data is None):
@@ -76,7 +90,7 @@ def recommend(
         problem, source = data.problem, data.source
         given = reading_options(data.reading.options) if data.reading else []
     place = recommender.find_device(registry, device) if isinstance(device, str) else device
-    return recommender.recommend(
+    return Question(
         registry,
         problem,  # type: ignore[arg-type]
         place,
@@ -280,12 +294,8 @@ def evaluate(
     import torch
 
     from zoo.data.load import load_dataset, match_labels
-    from zoo.evaluation import Evaluation, intervals, losses, observe
-    from zoo.judging.classes import classes_of
-    from zoo.judging.steps import steps_of
-    from zoo.judging.worst import worst_of
+    from zoo.evaluation import judge, observe
     from zoo.tasks.base import prepare
-    from zoo.tasks.text import tell_truncation, truncation
 
     registry = installed()
     module = loaded(model, device)
@@ -298,23 +308,9 @@ def evaluate(
     prepared = prepare(task, dataset, card.preprocess)
     place, scale = torch.device(device), task.scale(dataset)
     judged = prepared.splits[split].to(place)
-    scores, details = observe(module, judged, task, scale=scale, device=place, batch_size=batch_size)
-    measure, costs = losses(scores, details, registry.task(card.problem.task))
-    return Evaluation(
-        model=card.name,
-        task=card.problem.task,
-        data=dataset.name,
-        split=split,
-        samples=len(judged),
-        metrics=intervals(scores),
-        baseline=task.baseline(prepared, split),
-        notes=tuple(tell_truncation(truncation({split: prepared.splits[split]}))),
-        classes=classes_of(scores, details, card.labels),
-        steps=steps_of(details, scale),
-        worst=worst_of(module, task, judged, dataset.splits[split], costs, worst),
-        loss=measure,
-        scores=scores,
-    )
+    seen = observe(module, judged, task, scale=scale, device=place, batch_size=batch_size)
+    spec = registry.task(card.problem.task)
+    return judge(module, spec, task, prepared, split, seen, device=place, worst=worst)
 
 
 def compare(
@@ -380,6 +376,7 @@ def predictions(
     items: Iterable[str | os.PathLike[str]] = (),
     *,
     data: str | None = None,
+    split: str | None = None,
     columns: Mapping[str, tuple[str, ...]] | None = None,
     device: str = "cpu",
     batch_size: int = 64,
@@ -391,19 +388,28 @@ def predictions(
     `model` is what `load` takes, or a module that it gave; one whose problem gives a `Vector` answers with
     an `embedding`, for which texts of like length share a batch. `items` are files, folders of them, texts
     or series, as `zoo.data.items.given_items` takes them; `data` is a table instead, of which `columns` say
-    what is to be read: `{"text": ("review",)}`. `options` are the task's: `top` and `all_classes` for
+    what is to be read: `{"text": ("review",)}`, or a data set by name, of which the samples of `split` are
+    asked about, by default those of the test split. `options` are the task's: `top` and `all_classes` for
     classes, `levels` for the quantiles of a forecast, `length`, `seed` and what
     `zoo.tasks.generation.Sampling` has for a language model, `beams` for a text from a text.
     An item that cannot be read gives a prediction with an error. `warn` gets a line where texts are
     longer than the model can see. Raises `DataError` for a table without such columns, or an empty folder.
     """
     from zoo.data.items import given_items, table_items
+    from zoo.data.load import load_dataset
     from zoo.predictions import predict_each
+    from zoo.predictions.asking import split_items
 
-    module = loaded(model, device)
+    module, registry = loaded(model, device), installed()
     problem = module.zoo.problem
-    task = installed().task_implementation(problem.task)
-    asked = table_items(data, problem, columns) if data else given_items(items, problem.input)
+    task = registry.task_implementation(problem.task)
+    if data in registry.datasets:
+        dataset = load_dataset(data, columns=columns, registry=registry)
+        asked = split_items(dataset, split or "test", task=problem.task, model=module.zoo.name)
+    elif split:
+        raise DataError(f"{data!r} is no data set by name, so it has no split {split!r}; leave that out")
+    else:
+        asked = table_items(data, problem, columns) if data else given_items(items, problem.input)
     return predict_each(module, task, asked, batch_size=batch_size, warn=warn, **options)
 
 

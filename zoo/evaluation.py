@@ -15,12 +15,13 @@ from torchmetrics.aggregation import MeanMetric
 
 from zoo.data.batches import batches
 from zoo.data.splits import Batch, Split
-from zoo.judging.classes import ClassReport
-from zoo.judging.steps import StepError
-from zoo.judging.worst import Sample
+from zoo.judging.classes import ClassReport, classes_of
+from zoo.judging.steps import StepError, steps_of
+from zoo.judging.worst import Sample, worst_of
 from zoo.specs import TaskSpec
-from zoo.tasks.base import ANSWERS, Baseline, Detailed, Scores, Task
+from zoo.tasks.base import ANSWERS, Baseline, Detailed, Prepared, Scores, Task
 from zoo.tasks.macro import macro_metrics
+from zoo.tasks.text import tell_truncation, truncation
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 T = TypeVar("T")
@@ -147,6 +148,41 @@ def _joined(pieces: Mapping[str, list[Pair]]) -> Scores:
         )
         for name, pairs in pieces.items()
     }
+
+
+def judge(
+    module: Any,
+    spec: TaskSpec,
+    task: Task,
+    prepared: Prepared,
+    split: str,
+    seen: tuple[Scores, Mapping[str, torch.Tensor]],
+    *,
+    device: torch.device,
+    worst: int = 0,
+) -> Evaluation:
+    """What the scores and details that `observe` gave say of a model that `zoo.load` gave.
+
+    The model is asked anew only about the `worst` samples.
+    """
+    card, (scores, details) = module.zoo, seen
+    measure, costs = losses(scores, details, spec)
+    columns, judged = prepared.dataset.splits[split], prepared.splits[split]
+    return Evaluation(
+        model=card.name,
+        task=spec.name,
+        data=prepared.dataset.name,
+        split=split,
+        samples=len(judged),
+        metrics=intervals(scores),
+        baseline=task.baseline(prepared, split),
+        notes=tuple(tell_truncation(truncation({split: judged}))),
+        classes=classes_of(scores, details, card.labels),
+        steps=steps_of(details, task.scale(prepared.dataset)),
+        worst=worst_of(module, task, judged.to(device), columns, costs, worst),
+        loss=measure,
+        scores=scores,
+    )
 
 
 def losses(

@@ -6,7 +6,11 @@ from importlib.util import find_spec
 
 from zoo.errors import ZooError
 
-EXTRAS = {"export": ("onnx", "onnxscript", "onnxruntime"), "explain": ("captum",)}
+EXTRAS = {
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "int8": ("torchao",),
+    "explain": ("captum",),
+}
 
 
 def need(extra: str, purpose: str) -> None:

@@ -13,6 +13,8 @@ from zoo.runs import CARD, CONFIG, CURVES, LAST, LOCK, METRICS, RECORD, TOKENIZE
 from zoo.specs import as_dict
 
 WRITTEN = {RECORD, WEIGHTS, METRICS, TOKENIZER, CONFIG, CARD, CURVES, LAST, "tensorboard"}  # by a training
+GENERATOR = b'<meta name="generator" content="torch-zoo">'
+BEGINNING = 1000  # bytes of a page in which that stands
 LEVELS = "▁▂▃▄▅▆▇█"
 SPARK = 40  # characters of a curve in a line
 
@@ -80,12 +82,13 @@ def spark(values: Sequence[float]) -> str:
 def remove_run(path: Path) -> int:
     """Deletes a run folder and gives the bytes that are free now.
 
-    Raises `RunError` where it is no run folder, is being trained, or holds what no training wrote.
+    Raises `RunError` where it is no run folder, is being trained, or holds what neither a training wrote nor
+    is a run's report.
     """
     run = Run.open(path)
     if not is_free(run.path / LAST / LOCK):
         raise RunError(f"{str(path)!r} is being trained by another process; let it end")
-    foreign = sorted(each.name for each in run.path.iterdir() if each.name not in WRITTEN)
+    foreign = sorted(each.name for each in run.path.iterdir() if not _is_ours(each))
     if foreign:
         raise RunError(f"{str(path)!r} holds {foreign[0]!r}, which no training wrote; move that first")
     size = size_of(run.path)
@@ -94,6 +97,16 @@ def remove_run(path: Path) -> int:
     except OSError as error:
         raise RunError(f"{str(path)!r} cannot be removed: {error.strerror}") from None
     return size
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a training wrote it, or it is the report of a run, which says so at its beginning."""
+    if path.name in WRITTEN:
+        return True
+    if path.suffix != ".html" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return GENERATOR in file.read(BEGINNING)
 
 
 def size_of(folder: Path) -> int:

@@ -40,6 +40,7 @@ MEANINGS = {
     "mixup": "alpha of mixup; 0: none",
     "cutmix": "alpha of cutmix; 0: none",
     "ema_decay": "of an average of the weights, which is then judged and kept; 0: none",
+    "average_after": "epochs without a better validation metric, from which on the mean of weights counts",
     "head_epochs": "first epochs in which only the head is trained",
     "precision": "of the arithmetic: auto, fp32, bf16, fp16",
     "compile": "torch.compile: auto, true, false",

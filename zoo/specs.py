@@ -396,7 +396,8 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
 
     `batch_size` is global, over all devices. `lr` holds at `lr_batch_size` samples a step and
     follows the batch by `lr_scaling`. `steps`, when given, rules over `epochs`. `patience` is in epochs
-    without a better validation metric. `class_weights` weigh the loss of each class, in the order of
+    without a better validation metric, as is `average_after`: from then on the mean of all weights since
+    counts, and patience begins anew. `class_weights` weigh the loss of each class, in the order of
     their names; "balanced" weighs each by the inverse of its samples. `balanced` draws as many samples
     of each class. `affine` is the maximal random (rotation in degrees, shift as a share of the side,
     zoom as a share), drawn anew for each image. `tokenizer` other than `bytes` is trained on the training
@@ -433,6 +434,7 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
     ema_decay: Fraction = 0.0
+    average_after: Count | None = None
     head_epochs: NonNegative = 0.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: bool | Literal["auto"] = "auto"
@@ -452,6 +454,10 @@ class Recipe(WholeRecord, frozen=True, kw_only=True):
             yield f"accumulate = {self.accumulate}: does not divide batch_size = {self.batch_size}"
         if self.warmup_epochs and not self.steps and self.warmup_epochs >= self.epochs:
             yield f"warmup_epochs = {self.warmup_epochs:g}: not less than epochs = {self.epochs}"
+        if self.average_after and self.ema_decay:
+            yield f"average_after = {self.average_after}: is another average than ema_decay; leave one out"
+        if self.average_after and self.patience and self.patience < self.average_after:
+            yield f"average_after = {self.average_after}: patience = {self.patience} ends training before"
 
     def steps_per_epoch(self, samples: int) -> int:
         """Whole batches in an epoch; a set smaller than a batch makes one."""
@@ -569,12 +575,14 @@ class Device(Record, frozen=True, kw_only=True):
 class Budget(Record, frozen=True, kw_only=True):
     """What a training may cost: bytes of memory a device, seconds, parameters; and the licences allowed.
 
+    `latency_seconds` are those of one sample in a forward pass on the device that is planned for.
     `commercial` allows those that permit commercial use, of weights and of the data that they have seen.
     """
 
     memory_bytes: Count | None = None
     seconds: Positive | None = None
     parameters: Count | None = None
+    latency_seconds: Positive | None = None
     licenses: tuple[str, ...] = ()
     commercial: bool = False
 

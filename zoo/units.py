@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from zoo.errors import SpecError
 
 _DIGITS = r"([\d.]{1,30})"  # more would overflow a float
 _BYTES = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SECONDS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
 
@@ -21,8 +22,8 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
-    """`90`, `45s`, `30m`, `2h` or `1d` as seconds; raises `SpecError`."""
-    return _scaled(text, r"([smhd]?)", _SECONDS, "a time such as 30m")
+    """`90`, `20ms`, `45s`, `30m`, `2h` or `1d` as seconds; raises `SpecError`."""
+    return _scaled(text, r"(ms|[smhd]?)", _SECONDS, "a time such as 30m")
 
 
 def parse_count(text: str) -> int:
@@ -54,7 +55,7 @@ def format_metric(value: float, unit: str) -> str:
     return f"{100 * value:.1f}%" if unit == "fraction" else f"{value:.4g}"
 
 
-def _scaled(text: str, unit: str, scale: dict[str, int], expected: str) -> float:
+def _scaled(text: str, unit: str, scale: Mapping[str, float], expected: str) -> float:
     match = re.fullmatch(rf"\s*{_DIGITS}\s*{unit}\s*", text.lower())
     if match is None:
         raise SpecError("value", [f"{text!r} is not {expected}"])

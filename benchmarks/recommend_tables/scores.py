@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 import zoo
 from recommend_tables.common import Z80, Line, bootstrap, coverage_line, read_rows
+from zoo.recommender.cost import TRAIN_SHARE, VALIDATION_SHARE
 from zoo.recommender.priors import Difficulty, Priors, features, read_priors
 from zoo.recommender.scale import Scale
 from zoo.recommender.score import ScoreModel
@@ -20,7 +21,13 @@ from zoo.specs import Evidence, ModelSpec, Problem, TaskSpec, WeightsSpec
 
 FOLDER = Path(__file__).parent
 UCR_FAMILIES = {"mlp": "mlp", "twiesn": "rnn"}  # the others are convolutional
-VTAB_SAMPLES = 1000
+UCR_SHARE, UCR_LARGEST = (
+    10,
+    16,
+)  # a batch is a tenth of the samples, and at most so many (dl-4-tsc, classifiers/)
+VTAB_SAMPLES, VTAB_JUDGED = 1000, 200  # of which so many are for validation (Zhai et al. 2020)
+SHORTLIST = 3  # models that a probe trains
+DRAWS = 20  # of a validation split's samples
 FRACTION = Scale("fraction", maximize=True)
 
 
@@ -33,6 +40,10 @@ class Table:
     accuracies: dict[str, dict[str, float]]  # by data set and method
     records: list[Evidence]
     methods: dict[str, tuple[Model, WeightsSpec | None]]
+    batches: dict[str, int] = field(default_factory=dict)  # by data set, where they are known
+    runs: dict[str, dict[str, list[float]]] = field(
+        default_factory=dict
+    )  # accuracies, where there are several
 
     def without(self, dataset: str) -> list[Evidence]:
         """What is known before the data set is seen."""
@@ -52,7 +63,10 @@ class Judged:
 
 
 def read_ucr(folder: Path) -> Table:
-    """Mean accuracies over the iterations; lengths and classes from our own summary."""
+    """Mean accuracies over the iterations; `ucr.csv` has the sizes of the archive's training splits.
+
+    Where series differ in length, it is that of the longest, to which they are padded.
+    """
     facts = {row["dataset"]: row for row in read_rows(FOLDER / "ucr.csv")}
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in read_rows(folder / "ucr" / "results-ucr-128.csv"):
@@ -71,10 +85,14 @@ def read_ucr(folder: Path) -> Table:
     for method in dict.fromkeys(method for _, method in found):
         family = UCR_FAMILIES.get(method, "cnn")
         methods[method] = _model("ucr", method, family, "series-classification"), None
-    accuracies: dict[str, dict[str, float]] = defaultdict(dict)
+    runs: dict[str, dict[str, list[float]]] = defaultdict(dict)
     for (dataset, method), values in found.items():
         if dataset in problems:
-            accuracies[dataset][method] = float(np.mean(values))
+            runs[dataset][method] = values
+    accuracies = {
+        name: {method: float(np.mean(of)) for method, of in row.items()} for name, row in runs.items()
+    }
+    batches = {name: _batch_of(problem) for name, problem in problems.items()}
     records = [
         Evidence(
             model=f"ucr/{method}",
@@ -82,16 +100,26 @@ def read_ucr(folder: Path) -> Table:
             source="UCR",
             dataset=dataset,
             score=score,
-            seeds=5,
+            seeds=len(runs[dataset][method]),
+            batch_size=batches[dataset],
         )
         for dataset, row in accuracies.items()
         for method, score in row.items()
     ]
-    return Table(_task("series-classification"), problems, accuracies, records, methods)
+    task = _task("series-classification")
+    return Table(task, problems, accuracies, records, methods, batches, dict(runs))
+
+
+def _batch_of(problem: Problem) -> int:
+    return max(1, min((problem.samples or 0) // UCR_SHARE, UCR_LARGEST))
 
 
 def read_vtab(folder: Path) -> Table:
-    """Accuracies with 1,000 examples, which are judged, and with all, which are known of other data sets."""
+    """Accuracies with 1,000 examples, which are judged, and with all, which are known of other data sets.
+
+    `vtab.csv` has the sizes of the splits for training and validation as task_adaptation makes them, and the
+    square root of the pixels.
+    """
     facts = {row["dataset"]: row for row in read_rows(FOLDER / "vtab.csv")}
     with (folder / "vtab" / "results.csv").open(newline="") as file:
         sizes, names, _, *rows = csv.reader(file)
@@ -164,7 +192,8 @@ def judge(table: Table) -> list[Judged]:
 
 def _judge_one(table: Table, dataset: str, models: dict[str, Model]) -> Judged:
     known = table.without(dataset)
-    scores = ScoreModel(table.task, table.problems[dataset], known, models, priors_without(table, dataset))
+    priors, batch = priors_without(table, dataset), table.batches.get(dataset)
+    scores = ScoreModel(table.task, table.problems[dataset], known, models, priors, batch=batch)
     means, hits = {}, []
     for name, (model, weights) in table.methods.items():
         found = scores.predict(model, weights)
@@ -204,8 +233,11 @@ def fit_difficulty(table: Table, *, leave_out: str = "") -> Difficulty:
     )
 
 
-def lines(table: Table, name: str, aim: str, resnet: str) -> Iterator[Line]:
-    """Regret of what was picked and of the baselines, in points below the best, and coverage."""
+def lines(table: Table, name: str, aims: tuple[str, str], resnet: str) -> Iterator[Line]:
+    """Regret of what was picked and of the baselines, in points below the best, and coverage.
+
+    `aims` are those of the static pick and of the probed one.
+    """
     judged = judge(table)
     regrets: dict[str, list[float]] = defaultdict(list)
     for one in judged:
@@ -223,11 +255,45 @@ def lines(table: Table, name: str, aim: str, resnet: str) -> Iterator[Line]:
         for pick, values in picks.items():
             regrets[pick].append(100 * (best - float(np.mean(values))))
     for pick, values in regrets.items():
-        aimed = f"<= {aim}" if pick == "our static pick" else ""
+        aimed = f"<= {aims[0]}" if pick == "our static pick" else ""
+        yield Line(f"{name}: {pick}", *bootstrap(values), "", aimed, len(values))
+    probes = {
+        "three trained, judged by validation": (SHORTLIST, True),
+        "all trained, judged by validation": (len(table.methods), True),
+    }
+    if table.runs:
+        probes |= {
+            "three trained, judged by the test set": (SHORTLIST, False),
+            "all trained, judged by the test set": (len(table.methods), False),
+        }
+    for pick, (count, split) in probes.items():
+        values = [_probed(table, one, count, split=split) for one in judged]
+        aimed = f"<= {aims[1]}" if split and count == SHORTLIST else ""
         yield Line(f"{name}: {pick}", *bootstrap(values), "", aimed, len(values))
     hits = [hit for one in judged for hit in one.hits]
     groups = [one.dataset for one in judged for _ in one.hits]
     yield coverage_line(name, hits, groups)
+
+
+def _probed(table: Table, one: Judged, count: int, *, split: bool) -> float:
+    """Points that the best of the first `count` loses, each trained once; other runs say what it is worth.
+
+    With `split`, chance decides as it does where few samples are held back for validation; what it costs
+    that they are held back is not counted.
+    """
+    row = table.accuracies[one.dataset]
+    runs = np.array([table.runs.get(one.dataset, {}).get(name, [row[name]]) for name in one.order])  # [M, R]
+    samples = table.problems[one.dataset].samples or 0
+    held = round(samples * VALIDATION_SHARE / TRAIN_SHARE) if table.runs else VTAB_JUDGED
+    draw = np.random.default_rng(0)
+    lost = []
+    for turn in range(runs.shape[1]):
+        seen = runs[:count, turn]
+        worth = np.delete(runs, turn, axis=1).mean(axis=1) if runs.shape[1] > 1 else runs[:, 0]
+        for _ in range(DRAWS if split else 1):
+            shown = draw.binomial(max(2, held), seen) if split else seen
+            lost.append(100 * (worth.max() - worth[np.argmax(shown)]))
+    return float(np.mean(lost))
 
 
 def _by_mean_rank(table: Table, dataset: str) -> list[str]:

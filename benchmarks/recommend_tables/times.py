@@ -6,16 +6,18 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 import zoo
 from recommend_tables.common import Z80, Line, coverage_line, deviation_of, error_line, read_rows
-from zoo.recommender.cost import PASSES, Plan
+from zoo.recommender.cost import PASSES, REFERENCE, REFERENCE_BANDWIDTH, SPEEDS, Plan
 from zoo.recommender.facts import Load, Shape, load_at
 from zoo.recommender.priors import Priors
-from zoo.recommender.speed import CUT, SpeedLaw, features_of
+from zoo.recommender.speed import EDGE, SpeedLaw, features_of
 from zoo.registry import Model
 from zoo.specs import Device, DeviceSpec, Problem, Recipe
 
@@ -23,7 +25,16 @@ TRAINED = "benchmark-train-amp-nchw-pt112-cu113-rtx3090.csv"
 INFERRED = "benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv"
 DEVICE = "rtx-3090"
 PRECISION = "fp16"
-RIDGE = 3.0  # rows that a coefficient of nought is worth, on the scale of one deviation
+RIDGE, PRODUCT_RIDGE = 3.0, 30.0  # rows that a coefficient of nought is worth, on the scale of one deviation
+FAMILY_RIDGE = 1.0  # likewise
+GROUP_RIDGE = {False: 0.1, True: 1.0}  # what a group's models differ by, over what groups do; by `forward`
+FORWARD_TRAFFIC = 0.5  # of a training's bytes for an operation: what is kept is written, and read once or so
+SHARES = np.arange(0.0, 0.401, 0.01)  # of the work, that faster devices may do no faster
+DATASHEET_ROWS, SLOPE_ROWS = 2.0, 0.1  # timed models that the datasheet's word on factor and slope is worth
+FEW_DEVICES = (
+    1.47  # by which the deviation is wider that two of them tell: Student's t at 80%, over a normal's
+)
+PARTS = 10  # that models are left out in
 ROUNDS = 5  # of weighing outliers less
 TUNED = 1.5  # deviations from which on they weigh less
 FAMILIES = ("transformer", "hybrid", "mlp", "rnn")  # beside convolutional networks
@@ -135,17 +146,24 @@ def prepare(rows: Sequence[Timed], device: Device, *, forward: bool) -> list[Kno
 
 
 def fit_law(known: Sequence[Known], device: Device, *, forward: bool) -> SpeedLaw:
-    """A law's coefficients, by ridge regression in which outliers weigh less; its deviation is left open."""
+    """A law's coefficients, by ridge regression in which outliers weigh less; its deviations are left open.
+
+    Products of features help where the forward pass was timed; else they mislead beyond the fitted groups.
+    """
     given = np.array([one.features for one in known])
     middles, spreads = given.mean(axis=0), given.std(axis=0)
-    scaled = np.clip((given - middles) / spreads, -CUT, CUT)
-    size = scaled.shape[1]
-    products = [scaled[:, i] * scaled[:, j] for i in range(size) for j in range(i, size)]
+    scaled = np.clip((given - middles) / spreads, -EDGE, EDGE)
+    groups = sorted({one.row.load.group for one in known} - {""})
     kinds = [np.array([float(one.row.load.family == family) for one in known]) for family in FAMILIES]
-    matrix = np.stack([np.ones(len(known)), *scaled.T, *products, *kinds], axis=1)
-    solution = _robust(matrix, np.array([one.wanted for one in known]))
-    ends = np.cumsum([1, size, len(products)])
-    intercept, linear, squared, extra = np.split(solution, ends)
+    kin = [np.array([float(one.row.load.group == group) for one in known]) for group in groups]
+    pairs = combinations_with_replacement(scaled.T, 2) if forward else ()
+    products = [one * other for one, other in pairs]
+    matrix = np.stack([np.ones(len(known)), *scaled.T, *products, *kinds, *kin], axis=1)
+    sizes = [1, scaled.shape[1], len(products), len(FAMILIES), len(groups)]
+    ridges = [1e-9, RIDGE, PRODUCT_RIDGE, FAMILY_RIDGE, GROUP_RIDGE[forward]]
+    penalty = np.repeat(ridges, sizes)
+    solution = _robust(matrix, np.array([one.wanted for one in known]), penalty)
+    intercept, linear, squared, families, own = np.split(solution, np.cumsum(sizes)[:-1])
     return SpeedLaw(
         kind=device.spec.kind,
         device=device.spec.name,
@@ -155,22 +173,22 @@ def fit_law(known: Sequence[Known], device: Device, *, forward: bool) -> SpeedLa
         intercept=_rounded(intercept)[0],
         linear=_rounded(linear),
         products=_rounded(squared),
-        families=dict(zip(FAMILIES, _rounded(extra), strict=True)),
+        families=dict(zip(FAMILIES, _rounded(families), strict=True)),
+        groups=dict(zip(groups, _rounded(own), strict=True)),
         deviation=0.0,
+        between_groups=0.0,
         between_devices=0.0,
         source=f"timm's training steps of {len(known)} models on an RTX 3090",
     )
 
 
-def _robust(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Iteratively reweighted least squares with Huber's weights and a ridge on all but the intercept."""
-    penalty = RIDGE * np.eye(matrix.shape[1])
-    penalty[0, 0] = 1e-9
+def _robust(matrix: np.ndarray, wanted: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """Iteratively reweighted least squares with Huber's weights; `penalty` is the ridge of each column."""
     weights = np.ones(len(wanted))
     solution = np.zeros(matrix.shape[1])
     for _ in range(ROUNDS):
         weighted = matrix.T * weights
-        solution = np.linalg.solve(weighted @ matrix + penalty, weighted @ wanted)
+        solution = np.linalg.solve(weighted @ matrix + np.diag(penalty), weighted @ wanted)
         left = np.abs(wanted - matrix @ solution)
         scale = TUNED * 1.4826 * float(np.median(left))
         weights = np.minimum(1.0, scale / np.maximum(left, 1e-9))
@@ -195,15 +213,25 @@ def _roofline(row: Timed, device: Device) -> tuple[float, float]:
 # -- judging a training step ------------------------------------------------------------------
 
 
-def left_out(known: Sequence[Known], device: Device, *, forward: bool) -> np.ndarray:
-    """For each model, the logarithm of predicted over measured by a law that saw nothing of its make."""
+def left_out(known: Sequence[Known], device: Device, parts: Sequence[object], *, forward: bool) -> np.ndarray:
+    """For each model, the logarithm of predicted over measured by a law that saw nothing of its part."""
     residuals = np.zeros(len(known))
-    for make in dict.fromkeys(one.row.make for one in known):
-        law = fit_law([one for one in known if one.row.make != make], device, forward=forward)
-        for place, one in enumerate(known):
-            if one.row.make == make:
+    for part in dict.fromkeys(parts):
+        rest = [one for one, its in zip(known, parts, strict=True) if its != part]
+        law = fit_law(rest, device, forward=forward)
+        for place, (one, its) in enumerate(zip(known, parts, strict=True)):
+            if its == part:
                 residuals[place] = _residual(one.row, device, Priors(speed=(law,)), forward=forward)
     return residuals
+
+
+def partings(known: Sequence[Known]) -> dict[str, list[str]]:
+    """What models are left out together: some drawn by chance, or all of a make."""
+    drawn = np.random.default_rng(0).permutation(len(known)) % PARTS
+    return {
+        "models": [str(part) for part in drawn],
+        "makes": [one.row.make for one in known],
+    }
 
 
 def _residual(row: Timed, device: Device, priors: Priors, *, forward: bool = False) -> float:
@@ -214,28 +242,39 @@ def _residual(row: Timed, device: Device, priors: Priors, *, forward: bool = Fal
 
 
 def step_lines(rows: Sequence[Timed], device: Device) -> Iterator[Line]:
-    """Errors of a step's time, by the roofline and by laws that saw nothing of a model's make."""
+    """Errors of a step's time, by the roofline and by laws that saw nothing of a model, or of its make."""
     bare = [_residual(row, device, Priors()) for row in rows]
     yield error_line("step, RTX 3090: roofline alone", bare, groups=[row.make for row in rows])
     for forward, aim in ((False, "<= 9 %"), (True, "<= 5 %")):
         known = prepare(rows, device, forward=forward)
-        makes = np.array([one.row.make for one in known])
-        found = left_out(known, device, forward=forward)
-        name = "step, RTX 3090: law" + (", given the forward pass" if forward else "")
-        yield error_line(name, found.tolist(), aim, makes.tolist())
-        sure = {make: deviation_of(found[makes != make]) for make in set(makes.tolist())}
-        hits = [abs(left) <= Z80 * sure[make] for left, make in zip(found, makes.tolist(), strict=True)]
-        yield coverage_line(name, hits, makes.tolist())
+        makes = [one.row.make for one in known]
+        for what, parts in partings(known).items():
+            found = left_out(known, device, parts, forward=forward)
+            name = f"step, RTX 3090: {'+ forward pass, ' if forward else ''}law, {what} left out"
+            yield error_line(name, found.tolist(), aim, makes)
+            where = np.array(parts)
+            sure = {part: deviation_of(found[where != part]) for part in dict.fromkeys(parts)}
+            hits = [abs(left) <= Z80 * sure[part] for left, part in zip(found, parts, strict=True)]
+            yield coverage_line(name, hits, makes)
 
 
 def fit_laws(rows: Sequence[Timed], device: Device, between: float) -> list[SpeedLaw]:
-    """The laws as they are shipped: fitted on all rows, as sure as they were of makes left out."""
+    """The laws as they are shipped: fitted on all rows, as sure as they were of models and makes left out."""
     laws = []
     for forward in (False, True):
         known = prepare(rows, device, forward=forward)
-        deviation = round(deviation_of(left_out(known, device, forward=forward)), 3)
+        sure = {
+            what: deviation_of(left_out(known, device, parts, forward=forward))
+            for what, parts in partings(known).items()
+        }
         law = fit_law(known, device, forward=forward)
-        laws.append(law.replace(deviation=deviation, between_devices=round(between, 3)))
+        beyond = math.sqrt(max(0.0, sure["makes"] ** 2 - sure["models"] ** 2))
+        shipped = law.replace(
+            deviation=round(sure["models"], 3),
+            between_groups=round(beyond, 3),
+            between_devices=round(between, 3),
+        )
+        laws.append(shipped)
     return laws
 
 
@@ -249,13 +288,39 @@ class Pair:
     name: str
     makes: list[str]
     measured: np.ndarray
-    foreseen: np.ndarray  # by the two datasheets
-    bound: np.ndarray  # by what the first device's time of each model is bound: 0 bandwidth, 1 operations
+    parts: np.ndarray  # [models, devices, 2]: seconds of operations and bytes by the datasheets
+    devices: tuple[Device, Device]
 
     @property
-    def residuals(self) -> np.ndarray:
-        """What the datasheets leave unexplained."""
-        return self.measured - self.foreseen
+    def bound(self) -> np.ndarray:
+        """By what each model's time on the first device is bound: 0 bandwidth, 1 operations."""
+        return np.asarray(self.parts[:, 0, 0] / self.parts[:, 0].sum(axis=1))
+
+    def residuals(self, shared: float) -> np.ndarray:
+        """What the datasheets leave unexplained, where devices do a part of the work no faster."""
+        factors = np.array([_slowed(device, shared) for device in self.devices])
+        old, new = (self.parts * factors).sum(axis=2).T
+        return np.asarray(self.measured - np.log(new / old))
+
+
+def _slowed(device: Device, shared: float) -> tuple[float, float]:
+    """By how much operations and bytes take longer than the datasheet has it."""
+    plain, speed = (
+        msgspec.structs.replace(SPEEDS[device.spec.kind], shared=share) for share in (0.0, shared)
+    )
+    peak, bandwidth = _datasheet(device)
+    slow, quick = (
+        (one.operation_seconds(peak, REFERENCE[PRECISION]), one.byte_seconds(bandwidth, REFERENCE_BANDWIDTH))
+        for one in (speed, plain)
+    )
+    return slow[0] / quick[0], slow[1] / quick[1]
+
+
+def _datasheet(device: Device) -> tuple[float, float]:
+    peak, bandwidth = device.spec.peak_flops.get(PRECISION), device.spec.bandwidth_bytes
+    assert peak is not None
+    assert bandwidth is not None  # the table has both of those that are judged
+    return peak, bandwidth
 
 
 def read_pair(
@@ -266,18 +331,30 @@ def read_pair(
     first = read_inferred(folder / "timm" / seen_file, models)
     second = read_inferred(folder / "timm" / unseen_file, models)
     keys = [key for key in first if key in second]
-    here, there = Device(spec=devices[seen]), Device(spec=devices[unseen])
-    without = Device(spec=devices[seen].replace(bandwidth_bytes=10**18))
-    measured, foreseen, bound = [], [], []
-    for key in keys:
-        one, other = first[key], second[key]
-        measured.append(math.log(other.seconds / other.batch / (one.seconds / one.batch)))
-        old_roof, new_roof = (_roofline(one, device)[0] for device in (here, there))
-        foreseen.append(math.log(new_roof / old_roof))
-        bound.append(_roofline(one, without)[0] / old_roof)
+    pair = Device(spec=devices[seen]), Device(spec=devices[unseen])
+    measured = [
+        math.log(second[key].seconds / second[key].batch / (first[key].seconds / first[key].batch))
+        for key in keys
+    ]
+    parts = [[_parts(first[key].load, device) for device in pair] for key in keys]
     makes = [first[key].make for key in keys]
-    name = f"{seen} to {unseen}"
-    return Pair(name, makes, *(np.array(values) for values in (measured, foreseen, bound)))
+    return Pair(f"{seen} to {unseen}", makes, np.array(measured), np.array(parts), pair)
+
+
+def _parts(load: Load, device: Device) -> tuple[float, float]:
+    """Seconds of a sample's operations and bytes, of which a forward pass has fewer than a training."""
+    speed, (peak, bandwidth) = SPEEDS[device.spec.kind], _datasheet(device)
+    traffic = FORWARD_TRAFFIC * speed.traffic * load.activation_bytes(PRECISION)
+    return 6 * load.macs / (speed.compute * peak), traffic / bandwidth
+
+
+def fit_shared(pairs: Sequence[Pair]) -> float:
+    """The part of the work that faster devices do no faster, by which these pairs are explained best."""
+
+    def error(shared: float) -> float:
+        return sum(float(np.abs(pair.residuals(shared)).mean()) for pair in pairs)
+
+    return min((float(share) for share in SHARES), key=error)
 
 
 def device_lines(
@@ -286,41 +363,41 @@ def device_lines(
     """Errors of a forward pass on a device, from another's, its datasheet and some models timed on it."""
     for pair in pairs:
         others = [other for other in pairs if other is not pair]
+        shared = fit_shared(others) if others else SPEEDS[pair.devices[0].spec.kind].shared
         for known, aim in zip((0, 1, 10), aims, strict=True):
-            found = carried(pair, known)
+            found = carried(pair, shared, known)
             what = ("its datasheet", "one timed model", "ten timed models")[(0, 1, 10).index(known)]
             name = f"{pair.name}: {what}"
             yield error_line(name, found, aim, _repeated(pair.makes, len(found)))
-            sure = [deviation_of(carried(other, known)) for other in others]
+            sure = [deviation_of(carried(other, fit_shared([pair]), known)) for other in others]
             if sure:
                 hits = np.abs(found) <= Z80 * float(np.mean(sure))
                 yield coverage_line(name, hits.tolist(), _repeated(pair.makes, len(found)))
 
 
-def carried(pair: Pair, known: int, draws: int = 50) -> np.ndarray:
+def between_devices(pairs: Sequence[Pair]) -> float:
+    """The deviation of what was foreseen of devices with the part of the work that others share."""
+    left = [carried(pair, fit_shared([other for other in pairs if other is not pair]), 0) for pair in pairs]
+    return FEW_DEVICES * deviation_of(np.concatenate(left).tolist())
+
+
+def carried(pair: Pair, shared: float, known: int, draws: int = 50) -> np.ndarray:
     """What is left unexplained once `known` models, drawn many times, were timed on the new device.
 
-    One gives a factor. Ten, drawn from as many parts of the range from bandwidth to operations, give a
-    factor and a slope along it, the slope with a ridge.
+    They are drawn from as many parts of the range from bandwidth to operations, and give a factor and a slope
+    along it, by ridge regression.
     """
-    residuals, bound = pair.residuals, pair.bound
+    residuals, bound = pair.residuals(shared), pair.bound
     if not known:
         return -residuals
     draw = np.random.default_rng(0)
     parts = np.array_split(np.argsort(bound), known)
+    design = np.stack([np.ones(len(bound)), bound - np.median(bound)], axis=1)
     found = []
     for _ in range(draws):
         chosen = np.array([draw.choice(part) for part in parts])
-        factor = np.median(residuals[chosen])
-        slope = 0.0
-        if known > 1:
-            along = bound[chosen] - bound[chosen].mean()
-            level = residuals[chosen].mean()
-            slope = float(along @ (residuals[chosen] - level) / (along @ along + 0.05))
-            factor = np.median(residuals[chosen] - slope * along)
-            found.append(factor + slope * (bound - bound[chosen].mean()) - residuals)
-        else:
-            found.append(factor - residuals)
+        solution = _robust(design[chosen], residuals[chosen], np.array([DATASHEET_ROWS, SLOPE_ROWS]))
+        found.append(design @ solution - residuals)
     return np.concatenate(found)
 
 

@@ -10,6 +10,7 @@ import click
 
 from zoo.cli.output import json_option, print_json, print_table
 from zoo.columns import select, takes_part, top1
+from zoo.errors import ZooError
 from zoo.listing import as_record
 from zoo.registry import Model, installed
 from zoo.specs import to_builtins
@@ -29,6 +30,9 @@ PUBLISHED = COLUMNS.index("top-1")
 @click.option("--commercial", is_flag=True, help="Only models and weights that may be used commercially.")
 @click.option("--pretrained/--scratch", default=None, help="Only models with, or without, weights.")
 @click.option("--max-params", metavar="N", help="Only models of at most so many parameters, such as 5M.")
+@click.option(
+    "--fits", metavar="SIZE", help="Only what can be trained in so much memory, or on that device: 8GB, 4090."
+)
 @click.option("--sort", metavar="COLUMN", help="By name, parameters, macs or top1; the best come first.")
 @click.option(
     "--pareto", metavar="COLUMNS", help="Only what no other model beats in all of these, as in top1,params."
@@ -38,6 +42,7 @@ PUBLISHED = COLUMNS.index("top-1")
 def list_models(
     pattern: str,
     max_params: str | None,
+    fits: str | None,
     sort: str | None,
     pareto: str | None,
     every: bool,
@@ -48,6 +53,8 @@ def list_models(
     limit = parse_count(max_params) if max_params else None
     columns = [name.strip() for name in pareto.split(",")] if pareto else []
     found = installed().list_models(pattern, max_parameters=limit, **filters)
+    if fits:
+        found = _fitting(found, fits)
     models = select(found, sort, columns)
     if unknown := sum(not takes_part(model, columns) for model in found):
         click.echo(f"left out: {unknown:,} models of which {' or '.join(columns)} is not known", err=True)
@@ -79,6 +86,20 @@ def info(name: str, as_json: bool) -> None:
     width = max(len(key) for key, _ in pairs)
     for key, value in pairs:
         click.echo(f"{click.style(key.ljust(width), bold=True)}  {value}")
+
+
+def _fitting(models: Sequence[Model], place: str) -> list[Model]:
+    """Those that are foreseen to fit; how many cannot be judged is told on stderr."""
+    from zoo.recommender.fitting import fitting, place_for
+
+    device, memory = place_for(installed(), place)
+    if memory is None:
+        raise ZooError(f"--fits {place}: the memory of {device.title} is not known; say a size such as 8GB")
+    fit, unknown = fitting(models, device, memory)
+    told = f"to train in {format_bytes(memory)} on {device.title}, each at the size its facts hold at"
+    left_out = f"; left out: {len(unknown):,} whose cost is not known" if unknown else ""
+    click.echo(f"{told}{left_out}", err=True)
+    return fit
 
 
 def _print_models(models: Sequence[Model], folded: set[str], *, by_name: bool) -> None:

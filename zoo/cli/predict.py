@@ -44,7 +44,10 @@ class _Levels(click.ParamType[tuple[float, ...]]):
 @click.command()
 @click.argument("model")
 @click.argument("items", nargs=-1)
-@click.option("--data", metavar="DATA", help="A table to predict each row of: CSV, TSV, JSONL or Parquet.")
+@click.option(
+    "--data", metavar="DATA", help="A table to predict each row of (CSV, TSV, JSONL, Parquet), or a data set."
+)
+@click.option("--split", help="Of a data set by name.  [default: test]")
 @click.option("--columns", multiple=True, metavar="ROLE=COLUMN,...", help="Such as text=review, with --data.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new file: .csv, .tsv or .jsonl.")
 @click.option("--top", type=click.IntRange(min=1), help="How many classes to show.")
@@ -69,6 +72,7 @@ def predict(
     device: str,
     as_json: bool,
     data: str | None,
+    split: str | None,
     columns: tuple[str, ...],
     out: Path | None,
     **options: Any,
@@ -85,8 +89,8 @@ def predict(
 
     if bool(items) == bool(data):
         raise click.UsageError("say what to predict: either ITEMS or --data DATA")
-    if columns and not data:
-        raise click.UsageError("--columns says what is in a table; give that with --data")
+    if (columns or split) and not data:
+        raise click.UsageError("--columns and --split are for what --data names; give that")
     module = api.loaded(model, api.pick_device(device))
     if options["levels"] and not callable(getattr(module, "quantiles", None)):
         raise ZooError(f"{module.zoo.name} gives no quantiles; leave out --quantiles")
@@ -102,6 +106,7 @@ def predict(
         module,
         asked,
         data=data,
+        split=split,
         columns=parse_columns(columns),
         warn=lambda line: None if ctx.find_root().obj.get("quiet") else click.echo(f"data: {line}", err=True),
         **{name: value for name, value in options.items() if value is not None},

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.output import json_option, print_json, print_lines, print_table
-from zoo.errors import SpecError
+from zoo.errors import SpecError, ZooError
 from zoo.registry import installed
 from zoo.specs import Budget, Problem, convert
 from zoo.units import parse_bytes, parse_count, parse_seconds
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
+    from zoo.recommender import Recommendation
+    from zoo.recommender.rank import Question
 
 DESCRIBED = {
     "samples": "samples",
     "classes": "classes",
     "input": "size",
 }  # options for data that is not there
+READING = ("columns", "task", "horizon")  # options that say how data is to be read
 BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 
 
@@ -39,6 +44,7 @@ BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 @click.option("--memory", metavar="SIZE", help="At most so much memory on each device, such as 8GB.")
 @click.option("--time-budget", metavar="TIME", help="At most so much time, such as 30m.")
 @click.option("--max-params", metavar="N", help="At most so many parameters, such as 25M.")
+@click.option("--max-latency", metavar="TIME", help="At most so much time to answer for one sample: 20ms.")
 @click.option("--license", "licenses", multiple=True, help="Only models and weights under this licence.")
 @click.option("--commercial", is_flag=True, help="Only those that may be used commercially.")
 @click.option(
@@ -52,18 +58,61 @@ BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 )
 @click.option("--offline", is_flag=True, help="Only weights that are on this machine.")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--explain", "name", metavar="MODEL", help="How each number of one model came about.")
+@click.option("--probe", metavar="TIME", help="Train the first ones for a while on --data, such as 2m.")
+@click.option("--train", "go_on", is_flag=True, help="Train the first one on --data.")
 @json_option
-def recommend(data: str | None, as_json: bool, top: int, objective: str, device: str, **given: Any) -> None:
+@click.pass_context
+def recommend(
+    ctx: click.Context,
+    /,
+    data: str | None,
+    as_json: bool,
+    name: str | None,
+    probe: str | None,
+    go_on: bool,
+    **given: Any,
+) -> None:
     """Recommend models for DATA, or for a problem that you describe: their cost and expected score."""
-    from zoo import api
-    from zoo.cli.data import read_data
+    if (probe or go_on) and not data:
+        raise click.UsageError(f"{'--probe' if probe else '--train'} needs the data itself: --data DATA")
+    if name and (probe or go_on):
+        raise click.UsageError("--explain is about what is known; leave out --probe and --train")
+    if go_on and as_json:
+        raise click.UsageError("--train tells of a training; for JSON of it: zoo train --json")
+    question = _question(data, given)
+    if name:
+        from zoo.recommender.account import explain
 
-    registry = installed()
+        account = explain(question, name)
+        print_json(account.as_json()) if as_json else print_lines(account.lines)
+        return
+    answer, document = question.answer(), {}
+    if probe:
+        from zoo.probing import probe as try_out
+
+        dataset = _dataset(str(data), given)
+        found = try_out(
+            lambda: _question(dataset, given), dataset, parse_seconds(probe), tell=partial(_tell, ctx)
+        )
+        answer, document = found.answer, found.as_json()
+    if as_json:
+        print_json(document or answer.as_json())
+        return
+    _print(answer)
+    if go_on:
+        _train(ctx, answer, str(data), given)
+
+
+def _question(data: str | Dataset | None, given: Mapping[str, Any]) -> Question:
+    """What the options ask."""
+    from zoo import api
+
     problem = None
-    if not data and given["task"]:
-        registry.task(given["task"])
+    if data is None and given["task"]:
+        installed().task(given["task"])
         problem = _describe(given)
-    elif data:
+    elif data is not None:
         told = [f"--{option}" for option, name in DESCRIBED.items() if given[name] is not None]
         if told:
             raise click.UsageError(
@@ -71,30 +120,28 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
             )
     else:
         raise click.UsageError("say what for: --data DATA, or --task TASK --samples N --input SIZE")
+    if isinstance(data, str) and any(given[option] for option in READING):
+        data = _dataset(data, given)
     budget = Budget(
         memory_bytes=parse_bytes(given["memory"]) if given["memory"] else None,
         seconds=parse_seconds(given["time_budget"]) if given["time_budget"] else None,
         parameters=parse_count(given["max_params"]) if given["max_params"] else None,
+        latency_seconds=parse_seconds(given["max_latency"]) if given["max_latency"] else None,
         licenses=given["licenses"],
         commercial=given["commercial"],
     )
-    source: str | Dataset | None = data or None
-    reading = {name: given[name] for name in ("columns", "task", "horizon") if given[name]}
-    if data and reading:
-        source = read_data(data, **reading)
-    answer = api.recommend(
-        problem,
-        data=source,
-        device=device,
-        budget=budget,
-        objective=objective,
-        top=top,
-        pretrained=given["pretrained"],
-        offline=given["offline"],
-    )
-    if as_json:
-        print_json(answer.as_json())
-        return
+    options = {option: given[option] for option in ("device", "objective", "top", "pretrained", "offline")}
+    return api.question(problem, data=data, budget=budget, **options)
+
+
+def _dataset(data: str, given: Mapping[str, Any]) -> Dataset:
+    """The data itself, read as the options say."""
+    from zoo.cli.data import read_data
+
+    return read_data(data, **{option: given[option] for option in READING if given[option]})
+
+
+def _print(answer: Recommendation) -> None:
     from zoo.recommender.render import head_lines, table, tail_lines
 
     print_lines(head_lines(answer))
@@ -103,7 +150,30 @@ def recommend(data: str | None, as_json: bool, top: int, objective: str, device:
     print_lines(tail_lines(answer))
 
 
-def _describe(given: dict[str, Any]) -> Problem:
+def _tell(ctx: click.Context, line: str) -> None:
+    if not ctx.find_root().obj.get("quiet"):
+        click.echo(f"probe: {line}", err=True)
+
+
+def _train(ctx: click.Context, answer: Recommendation, data: str, given: Mapping[str, Any]) -> None:
+    """The first one, trained with what was recommended, told of as `zoo train` does."""
+    if not answer.recommendations:
+        raise ZooError("--train: nothing was recommended")
+    from zoo import api
+    from zoo.cli.ending import tell_outcome
+    from zoo.cli.output import progress_console
+    from zoo.training.bar import ProgressBar
+
+    first = answer.recommendations[0]
+    recipe = first.recipe
+    settings = {"accumulate": recipe.accumulate, "eval_batch_size": recipe.eval_batch_size}
+    run = api.train(
+        first.name, _dataset(data, given), settings=settings, callbacks=[ProgressBar(progress_console(ctx))]
+    )
+    tell_outcome(ctx, run, as_json=False)
+
+
+def _describe(given: Mapping[str, Any]) -> Problem:
     """The problem that the options describe; every fault at once."""
     task, samples = given["task"], given["samples"]
     sizes = _sizes(given["size"])

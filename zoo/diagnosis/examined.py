@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from zoo import api
 from zoo.data.dataset import SPLITS, Dataset
 from zoo.errors import DataError
-from zoo.evaluation import Metric, intervals, losses, score
+from zoo.evaluation import Evaluation, Metric, intervals, judge, losses, observe, score
 from zoo.registry import Registry
 from zoo.runs import Run
 from zoo.specs import TaskSpec
@@ -26,7 +26,10 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """A run with its weights and its data, asked anew; `rows` are the training samples looked at."""
+    """A run with its weights and its data, asked anew; `rows` are the training samples looked at.
+
+    `details` are those of the test samples, where the task has some.
+    """
 
     run: Run
     spec: TaskSpec
@@ -36,6 +39,7 @@ class Examined:
     prepared: Prepared
     rows: torch.Tensor
     scores: Mapping[str, Scores]
+    details: Mapping[str, torch.Tensor]
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -48,6 +52,16 @@ class Examined:
             return None
         predicted, true = self.scores[split][ANSWERS]
         return predicted.numpy(), true.numpy()
+
+    def judge(self, *, worst: int) -> Evaluation:
+        """The evaluation on the test split, of what the model has answered already."""
+        seen, device = (
+            (self.scores["test"], self.details),
+            next(self.module.parameters(), torch.empty(0)).device,
+        )
+        return judge(
+            self.module, self.spec, self.task, self.prepared, "test", seen, device=device, worst=worst
+        )
 
     def costs(self, split: str) -> NDArray[np.float64]:
         """What each sample costs the model: its cross-entropy, or its error by the primary metric."""
@@ -68,12 +82,12 @@ def examine(run: Run, registry: Registry, *, data: Dataset | None, device: str) 
     prepared = prepare(task, dataset, run.record.preprocess)
     place, scale = torch.device(device), task.scale(dataset)
     rows = {"train": _some(len(prepared.splits["train"]))}
+    splits = {split: prepared.splits[split].to(place) for split in SPLITS}
     scores = {
-        split: score(
-            module, prepared.splits[split].to(place), task, scale=scale, device=place, rows=rows.get(split)
-        )
-        for split in SPLITS
+        split: score(module, splits[split], task, scale=scale, device=place, rows=rows.get(split))
+        for split in ("train", "validation")
     }
+    scores["test"], details = observe(module, splits["test"], task, scale=scale, device=place)
     return Examined(
         run=run,
         spec=spec,
@@ -83,6 +97,7 @@ def examine(run: Run, registry: Registry, *, data: Dataset | None, device: str) 
         prepared=prepared,
         rows=rows["train"],
         scores=scores,
+        details=details,
     )
 
 

@@ -37,16 +37,22 @@ TIMM_KEYS = ("architecture", "pretrained_cfg")  # without which timm makes nothi
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A model to export, what is known of it, and inputs of its forward, `[N, ...]` each."""
+    """A model to export, what is known of it, and inputs of its forward, `[N, ...]` each.
+
+    `calibration` are more inputs, of training samples where they can be had; `precision` is that of the file.
+    """
 
     module: nn.Module
     card: Card
     inputs: tuple[Tensor, ...]
+    calibration: tuple[Tensor, ...] = ()
+    precision: str = "fp32"
 
     def told(self) -> str:
         """What a user of the file must know, as JSON."""
         known = {"model": self.card.name, "problem": to_builtins(self.card.problem)}
         known |= {"preprocess": to_builtins(self.card.preprocess), "labels": list(self.card.labels)}
+        known |= {"precision": self.precision}
         return msgspec.json.encode(known).decode()
 
     @property
@@ -122,7 +128,9 @@ def read_onnx(source: Source, path: Path) -> Answer:
     """By onnxruntime, on the CPU."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()  # so that its speed can be compared
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
 
     def answer(inputs: tuple[Tensor, ...]) -> Tensor:

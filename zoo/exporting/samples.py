@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeGuard, cast
 
 import torch
@@ -13,6 +14,7 @@ from zoo import api
 from zoo.build import Card
 from zoo.data.dataset import Dataset
 from zoo.data.load import load_dataset, match_labels
+from zoo.data.splits import Batch, Split
 from zoo.errors import ZooError
 from zoo.golden import golden_columns
 from zoo.paths import is_file
@@ -21,15 +23,23 @@ from zoo.runs import RECORD
 from zoo.specs import Preprocess
 
 COUNT = 16
+CALIBRATED = 128  # training samples by which ranges of numbers are found
 FIXED = "fixed noise and texts"
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What a model's forward takes, `[N, ...]` each and at least two of them, and where they come from."""
+    """What a model's forward takes, `[N, ...]` each and at least two of them, and where they come from.
+
+    `calibration` are such inputs of the training split, or the same ones where there is none. `judged` is the
+    whole split where the samples are real, `scale` what its metrics are measured against.
+    """
 
     inputs: tuple[Tensor, ...]
     data: str
+    calibration: tuple[Tensor, ...] = ()
+    judged: Split | None = None
+    scale: float = 1.0
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -40,22 +50,38 @@ def is_run(model: object) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(model, str | os.PathLike) and is_file(model, RECORD)
 
 
-def find_samples(model: object, card: Card, data: str | Dataset | None) -> Samples:
+def find_samples(
+    model: object, card: Card, data: str | Dataset | None, *, calibrate: bool = False
+) -> Samples:
     """Test samples of `data`, else of what the model was trained on, else fixed ones.
 
-    Raises `DataError` for data that were asked for and do not suit.
+    Training samples are read only to `calibrate`. Raises `DataError` for data that were asked for and do not
+    suit.
     """
     dataset = _dataset(model, card, data)
-    if dataset is None:
-        columns, told = golden_columns(card.problem), FIXED
-    else:
-        split = "test" if "test" in dataset.splits else list(dataset.splits)[-1]
-        columns, told = dataset.splits[split], f"{dataset.name} ({split})"
     task = installed().task_implementation(card.problem.task)
-    encoded = task.encode(columns, cast(Preprocess, card.preprocess), card.problem, training=False)
-    rows = torch.arange(COUNT).clamp(max=len(encoded) - 1)  # the last one again where there are fewer
-    rows = rows[: max(2, len(encoded))]
-    return Samples(inputs=task.inputs(encoded.take(rows)), data=told)
+    encode = partial(
+        task.encode, preprocess=cast(Preprocess, card.preprocess), problem=card.problem, training=False
+    )
+    if dataset is None:
+        inputs = task.inputs(_first(encode(golden_columns(card.problem)), COUNT))
+        return Samples(inputs=inputs, data=FIXED, calibration=inputs)
+    split = "test" if "test" in dataset.splits else list(dataset.splits)[-1]
+    judged = encode(dataset.splits[split])
+    seen = encode(dataset.splits["train"]) if calibrate and "train" in dataset.splits else judged
+    return Samples(
+        inputs=task.inputs(_first(judged, COUNT)),
+        data=f"{dataset.name} ({split})",
+        calibration=task.inputs(_first(seen, CALIBRATED)) if calibrate else (),
+        judged=judged,
+        scale=task.scale(dataset),
+    )
+
+
+def _first(split: Split, count: int) -> Batch:
+    """So many samples; of fewer the last one again, of a single one two."""
+    rows = torch.arange(count).clamp(max=len(split) - 1)
+    return split.take(rows[: max(2, len(split))])
 
 
 def _dataset(model: object, card: Card, data: str | Dataset | None) -> Dataset | None:

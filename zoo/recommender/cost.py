@@ -14,8 +14,9 @@ from functools import cached_property
 
 import msgspec
 
-from zoo.recommender.calibration import Calibration
+from zoo.recommender.calibration import Calibration, Rates, group_of
 from zoo.recommender.facts import Load
+from zoo.recommender.outcomes import NONE, Correction
 from zoo.recommender.priors import Priors, read_priors
 from zoo.recommender.speed import SpeedLaw, features_of
 from zoo.specs import Budget, Device, Estimate, Recipe, convert
@@ -33,13 +34,21 @@ MOMENTS: Mapping[str, float] = {  # fp32 values that an optimizer keeps for each
     "adan": 4,
 }  # fmt: skip
 # a process before its first step: on a GPU its context, on a CPU the libraries and what they set aside
-CONTEXT_BYTES = {"cuda": 450e6, "rocm": 600e6, "mps": 500e6, "cpu": 1050e6}
+IMPORTED_BYTES = 915e6  # by Python, torch and timm, as PyPI has them for Linux
+CONTEXT_BYTES = {"cuda": 450e6, "rocm": 600e6, "mps": 500e6, "cpu": IMPORTED_BYTES + 60e6}
 USABLE_SHARE = {"cpu": 0.9, "mps": 0.75}  # of the memory that the maker states
 USABLE_SHARE_GPU = 15 / 16  # error correction of GDDR memory takes a sixteenth, the driver some more
 OVERHEAD = 1.05  # what the allocator cannot use
-MEMORY_SD = {"cpu": 0.15}
 MEMORY_SD_GPU = 0.09
 EVALUATED = 2.5  # largest tensors at once where nothing is kept: input and output of an operation, and some
+# On a CPU, by 40 trainings here: what is kept to what CUDA's kernels keep, by the family of models. More
+# are normalisations, losses and gates in fp32, oneDNN's copies in its own layout, and holes of the heap.
+CPU_KEPT = {"cnn": 1.35, "rnn": 1.8, "transformer": 1.5}
+CPU_KEPT_OTHERS = 1.5
+CPU_COPIES = 1.85  # of the weights at the peak: gradients, casts, and the best ones as they are read back
+CPU_LARGEST = 0.5  # of the largest tensor
+CPU_IMAGE_BYTES = 0.5  # of a prepared value: images are held as bytes, once as they came and once resized
+CPU_SD, CPU_SD_BYTES = 0.15, 30e6  # of what is above the imports, and of any process
 EVEN_GRADIENT_SHARE = 0.25  # gradients at the peak, where activations go at the pace gradients come
 
 
@@ -48,7 +57,8 @@ class Speed(msgspec.Struct, frozen=True, gc=False):
 
     `compute`: the share of its peak that convolutions and matrix products reach. `traffic`: how
     often each byte kept for the backward pass crosses the memory bus in a training step.
-    `step_seconds`: what a step costs beyond its work. `sd`: of the logarithm of the seconds.
+    `step_seconds`: what a step costs beyond its work. `sd`: of the logarithm of the seconds. `shared`:
+    what part of the work a device that is faster than the `REFERENCE` does no faster than that.
     """
 
     compute: float
@@ -57,24 +67,42 @@ class Speed(msgspec.Struct, frozen=True, gc=False):
     startup_seconds: float
     sd: float
     source: str
+    shared: float = 0.0
+
+    def operation_seconds(self, peak: float, reference: float) -> float:
+        """Of an operation, by the peak of a device and that of the reference."""
+        return self._seconds(self.compute * peak, self.compute * reference)
+
+    def byte_seconds(self, bandwidth: float, reference: float) -> float:
+        """Of a byte kept for the backward pass, by the bandwidths of a device and the reference."""
+        return self._seconds(bandwidth / self.traffic, reference / self.traffic)
+
+    def _seconds(self, rate: float, reference: float) -> float:
+        return 1 / rate if rate <= reference else (1 - self.shared) / rate + self.shared / reference
 
 
-_TIMM = "fitted on timm's RTX 3090 training table (159 traced models, median error 12%)"
+_TIMM = "fitted on timm's RTX 3090 training table (671 traced models, median error 13%)"
 SPEEDS: Mapping[str, Speed] = {
-    "cuda": Speed(0.68, 14.0, 0.015, 10.0, 0.24, _TIMM),
+    "cuda": Speed(0.68, 14.0, 0.015, 10.0, 0.24, _TIMM, shared=0.15),  # by two newer GPUs of timm's tables
     "rocm": Speed(0.45, 14.0, 0.020, 12.0, 0.45, f"{_TIMM}, carried over to AMD by judgement"),
     "xpu": Speed(0.45, 14.0, 0.020, 12.0, 0.50, f"{_TIMM}, carried over to Intel by judgement"),
     "tpu": Speed(0.40, 14.0, 0.020, 60.0, 0.60, f"{_TIMM}, carried over to TPUs by judgement"),
     "mps": Speed(0.50, 14.0, 0.010, 8.0, 0.50, f"{_TIMM}, carried over to Apple's GPUs by judgement"),
-    "cpu": Speed(0.55, 20.0, 0.003, 6.0, 0.45, "fitted on 18 trainings on one core of a server"),
+    "cpu": Speed(0.65, 7.0, 0.002, 6.0, 0.55, "fitted on 40 trainings on one core of a server"),
 }
+REFERENCE: Mapping[str, float] = {"fp32": 35.6e12, "bf16": 71e12, "fp16": 71e12}  # peaks of an RTX 3090
+REFERENCE_BANDWIDTH = 936e9
+FAR = 0.08  # of the deviation, for each factor e that a GPU's peak or bandwidth is off: by judgement
 CORE_BANDWIDTH, CHIP_BANDWIDTH = 10e9, 45e9  # bytes a second, where a CPU's is not known
 OPTIMIZER_BYTES = 28  # moved for each parameter in a step of AdamW
 PASSES = 3.5  # a training step over a forward pass, in time
+WRITING_SECONDS = 0.04  # of an evaluation, for the files of a run however small the model
 SAVE_BANDWIDTH = 0.5e9  # bytes a second of a checkpoint written
 PARALLEL = 0.92  # of the devices' joint speed
 COMPILE_SECONDS = 45.0
+LATENCY_SD = 0.4  # of a single sample's time beside a batch's: small work reaches no device's peak
 CALIBRATED = 0.6  # of the deviation, once the device was timed
+TIMED = 0.4  # likewise, by models of each family
 
 
 class Cost(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +119,12 @@ class Cost(msgspec.Struct, frozen=True, gc=False):
     def upper(self) -> float:
         """What is not exceeded in 95 of 100 trainings."""
         return self.bound(Z95)
+
+    def corrected(self, correction: Correction) -> Cost:
+        """What it comes to by what this machine has seen."""
+        if correction is NONE:
+            return self
+        return Cost(self.value * correction.factor, min(self.sd * correction.share, correction.most))
 
     def estimate(self, source: str, method: str) -> Estimate:
         """As a record with an 80% interval."""
@@ -120,15 +154,18 @@ class Plan:
         device: Device,
         calibration: Calibration | None = None,
         priors: Priors | None = None,
+        *,
+        exact: bool = False,
     ) -> None:
+        """`exact` says that fp32 is what a precision of `auto` comes to, as it does for forecasts."""
         self.recipe, self.device, self.calibration = recipe, device, calibration
-        self._priors = priors or read_priors()
-        self.precision = precision_of(recipe, device)
+        self._priors, self._exact = priors or read_priors(), exact
+        self.precision = "fp32" if exact and recipe.precision == "auto" else precision_of(recipe, device)
         self.batch = max(1, math.ceil(recipe.batch_size / (recipe.accumulate * device.count)))
         self._gpu = device.spec.kind in GPUS
         self._context = CONTEXT_BYTES.get(device.spec.kind, CONTEXT_BYTES["cuda"])
         self._moments = _moments(recipe.optimizer)
-        self._sd = MEMORY_SD.get(device.spec.kind, MEMORY_SD_GPU)
+        self._cpu = device.spec.kind == "cpu"
         self._pieces: dict[int, Plan] = {}
 
     def in_pieces(self, pieces: int) -> Plan:
@@ -139,7 +176,9 @@ class Plan:
         if pieces not in self._pieces:
             judged = max(1, self.recipe.eval_batch_size * self.recipe.accumulate // pieces)
             recipe = self.recipe.replace(accumulate=pieces, eval_batch_size=judged)
-            self._pieces[pieces] = Plan(recipe, self.device, self.calibration, self._priors)
+            self._pieces[pieces] = Plan(
+                recipe, self.device, self.calibration, self._priors, exact=self._exact
+            )
         return self._pieces[pieces]
 
     # -- memory --
@@ -148,8 +187,13 @@ class Plan:
         """The peak of memory on each device, in bytes."""
         certain = self._context + self._data_bytes(load)
         activations, gradients, other = self._peak(load)
-        total = certain + OVERHEAD * (self._resident(load) + activations + gradients + other)
-        return Cost(total, math.hypot(self._sd, load.doubt * activations / total))
+        overhead = 1.0 if self._cpu else OVERHEAD
+        total = certain + overhead * (self._resident(load) + activations + gradients + other)
+        sd = MEMORY_SD_GPU
+        if self._cpu:
+            weights = FP32 * load.parameters  # of which there may be a copy more, or less
+            sd = math.hypot(CPU_SD * (total - IMPORTED_BYTES), CPU_SD_BYTES, weights) / total
+        return Cost(total, math.hypot(sd, load.doubt * activations / total))
 
     def memory_parts(self, load: Load) -> dict[str, float]:
         """The bytes of each thing that is in memory when most is, without the allocator's overhead."""
@@ -164,12 +208,13 @@ class Plan:
         }
 
     def _data_bytes(self, load: Load) -> float:
-        return (load.samples or 0) * load.data_bytes / TRAIN_SHARE
+        held = (load.samples or 0) * load.data_bytes / TRAIN_SHARE
+        return CPU_IMAGE_BYTES * held if self._cpu and load.images else held
 
     def _resident(self, load: Load) -> float:
-        """Weights, their running average, the optimizer's state, and what several devices exchange."""
+        """Weights, their average, the optimizer's state, and what several devices exchange."""
         weights = load.parameters + load.facts.buffers
-        copies = 2 if self.recipe.ema_decay else 1
+        copies = 2 if self.recipe.ema_decay or self.recipe.average_after else 1
         exchanged = load.parameters if self.device.count > 1 else 0
         return FP32 * (copies * weights + self._moments * load.parameters + exchanged)
 
@@ -183,14 +228,18 @@ class Plan:
         if precision != "fp32":
             temporaries += 2.0 * load.parameters  # the weights once more, cast
         share = EVEN_GRADIENT_SHARE if load.even and self.recipe.accumulate == 1 else 1.0
+        if self._cpu:
+            kept = CPU_KEPT.get(load.family, CPU_KEPT_OTHERS)
+            activations = self.batch * (kept * load.activation_bytes(precision) + outputs)
+            temporaries = self.batch * (CPU_LARGEST * load.largest_bytes("fp32") + outputs)
+            share = CPU_COPIES
         training = activations, share * gradients, temporaries
         # the optimizer works on all parameters at once on a GPU, and so needs room for all results
         update = 0.0, gradients, gradients if self._gpu else 0.0
-        evaluation = (
-            0.0,
-            0.0,
-            self.recipe.eval_batch_size * (EVALUATED * (largest + outputs) + load.data_bytes),
-        )
+        judged = self.recipe.eval_batch_size
+        if load.samples:
+            judged = min(judged, math.ceil(load.samples * VALIDATION_SHARE / TRAIN_SHARE))
+        evaluation = 0.0, 0.0, judged * (EVALUATED * (largest + outputs) + load.data_bytes)
         return max(training, update, evaluation, key=sum)
 
     # -- time --
@@ -208,10 +257,18 @@ class Plan:
         if recipe.eval_samples is not None:
             judged = min(judged, recipe.eval_samples)
         saved = FP32 * load.parameters * (2 + self._moments) / SAVE_BANDWIDTH
-        judging = (evaluations + 1) * (judged * sample.value / PASSES + saved)
+        judging = (evaluations + 1) * (judged * sample.value / PASSES + saved + WRITING_SECONDS)
         # reading, judging and saving are no surer than they were, however sure the steps are
         deviation = math.hypot(max(pace.sd, sample.sd), load.doubt)
         return Cost(pace.startup + steps * step + judging, deviation)
+
+    def latency(self, load: Load) -> Cost | None:
+        """The seconds of one sample alone in a forward pass; None where the device's speed is not known."""
+        pace = self._pace
+        if pace is None:
+            return None
+        sample = self._sample(load, pace)
+        return Cost((pace.step_seconds + sample.value) / PASSES, math.hypot(sample.sd, LATENCY_SD))
 
     def step_seconds(self, load: Load, forward_seconds: float | None = None) -> Cost | None:
         """The seconds of one optimizer step on a whole batch; None where the device's speed is not known.
@@ -227,12 +284,25 @@ class Plan:
     def _step(self, load: Load, pace: _Pace, work: float) -> float:
         """That of a batch whose samples take `work` seconds."""
         update = OPTIMIZER_BYTES * load.parameters / pace.bandwidth
-        return self.recipe.accumulate * pace.step_seconds + update + work / pace.at_once
+        return self.recipe.accumulate * self._timed(load, pace)[1] + update + work / pace.at_once
+
+    def sample_seconds(self, load: Load) -> float | None:
+        """The seconds of one sample in training; None where the device's speed is not known."""
+        return self._sample(load, self._pace).value if self._pace else None
+
+    def _timed(self, load: Load, pace: _Pace) -> tuple[float, float]:
+        """What timed models say: a factor on the seconds of a sample, and the seconds of a step besides."""
+        kept = load.activation_bytes(self.precision)
+        if pace.rates is None or self.calibration is None or not kept:
+            return 1.0, pace.step_seconds
+        group = group_of(load.task, load.family)
+        return self.calibration.at(group, 6 * load.macs / kept, load.name)
 
     def _sample(self, load: Load, pace: _Pace, forward_seconds: float | None = None) -> Cost:
         """The seconds of one sample in training, on one device."""
         kept = load.activation_bytes(self.precision)
-        roofline = 6 * load.macs * pace.per_operation + kept * pace.per_byte
+        roofline = 6 * load.macs * pace.operation(load.family) + kept * pace.per_byte
+        roofline *= self._timed(load, pace)[0]
         start = roofline if forward_seconds is None else PASSES * forward_seconds
         law = self._laws.get(forward_seconds is not None)
         features = features_of(load) if law and not pace.timed else None
@@ -240,9 +310,10 @@ class Plan:
             return Cost(start, pace.sd)
         if forward_seconds is not None:
             features = (*features, math.log(start / roofline))
-        here = self.device.spec.name == law.device
-        deviation = law.deviation if here else math.hypot(law.deviation, law.between_devices)
-        return Cost(start * math.exp(law.log_factor(features, load.family)), deviation)
+        found = law.correct(features, load, self.device.spec.name)
+        lawful = math.hypot(found.deviation, pace.far)
+        deviation = found.share * lawful + (1 - found.share) * pace.sd
+        return Cost(start * math.exp(found.log_factor), deviation)
 
     @cached_property
     def _laws(self) -> Mapping[bool, SpeedLaw]:
@@ -262,14 +333,20 @@ class Plan:
         speed, precision, calibration = SPEEDS[self.device.spec.kind], self.precision, self.calibration
         flops: Mapping[str, float] = self.device.spec.peak_flops  # type: ignore[assignment]  # keyed by precision
         timed: Mapping[str, float] = calibration.flops if calibration else {}  # type: ignore[assignment]
-        peak = flops.get(precision, flops.get("fp32"))  # what a device lacks, it does in fp32
+        computed = precision if precision in flops else "fp32"  # what a device lacks, it does in fp32
+        peak, reference = flops.get(computed), REFERENCE.get(computed, REFERENCE["fp32"])
         bandwidth = _bandwidth(self.device)
-        operation, byte, sd = 0.0, speed.traffic / bandwidth, speed.sd
-        if peak is not None:
-            operation = 1 / (speed.compute * peak)
+        operation, byte, sd, far = 0.0, speed.byte_seconds(bandwidth, REFERENCE_BANDWIDTH), speed.sd, 0.0
+        rates = calibration.rates.get(precision) if calibration else None  # type: ignore[call-overload]  # likewise
+        if rates is not None:
+            byte, sd = rates.byte_seconds, TIMED * sd
+        elif peak is not None:
+            operation = speed.operation_seconds(peak, reference)
+            factors = peak / reference, bandwidth / REFERENCE_BANDWIDTH
+            far = FAR * sum(abs(math.log(factor)) for factor in factors) if self._gpu else 0.0
         elif precision not in timed:
             return None
-        if precision in timed:
+        if rates is None and precision in timed:
             assert calibration is not None
             if peak is not None and calibration.intensity is not None:
                 foreseen = (
@@ -282,26 +359,30 @@ class Plan:
         return _Pace(
             per_operation=operation,
             per_byte=byte,
+            rates=rates,
             bandwidth=bandwidth,
             step_seconds=calibration.step_seconds if calibration else speed.step_seconds,
             startup=speed.startup_seconds + (COMPILE_SECONDS if self.recipe.compile is True else 0.0),
             at_once=self.device.count * PARALLEL if self.device.count > 1 else 1.0,
             timed=precision in timed,
-            sd=sd,
+            sd=math.hypot(sd, far),
+            far=far,
         )
 
     # -- estimates --
 
-    def estimate_memory(self, load: Load) -> Estimate:
+    def estimate_memory(self, load: Load, correction: Correction = NONE) -> Estimate:
         """The peak of memory on each device, in bytes, as an 80% interval."""
         parts = ", ".join(f"{name} {amount / 1e9:.2f}" for name, amount in self.memory_parts(load).items())
         method = (
-            f"the sum, in GB, of {parts}; {OVERHEAD - 1:.0%} for the allocator; "
+            f"the sum, in GB, of {parts}{'' if self._cpu else f'; {OVERHEAD - 1:.0%} for the allocator'}; "
             f"{self.precision}, {self.batch} samples at once on each device"
         )
-        return self.memory(load).estimate("the model's traced facts and the recipe", method)
+        method += f"; {correction.told}" if correction.told else ""
+        cost = self.memory(load).corrected(correction)
+        return cost.estimate("the model's traced facts and the recipe", method)
 
-    def estimate_seconds(self, load: Load) -> Estimate | None:
+    def estimate_seconds(self, load: Load, correction: Correction = NONE) -> Estimate | None:
         """The seconds of a whole training, as an 80% interval; None where they cannot be told."""
         cost, counts = self.seconds(load), self.count_steps(load.samples)
         if cost is None or counts is None:
@@ -320,7 +401,9 @@ class Plan:
             if law is not None:
                 source, rate = f"{source}; {law.source}", f"{rate}, corrected by its other facts"
         steps = f"{counts[0]:,} steps of {self.recipe.batch_size} samples"
-        return cost.estimate(source, f"{steps}; 6 x {load.macs:.3g} MACs a sample at {rate}")
+        method = f"{steps}; 6 x {load.macs:.3g} MACs a sample at {rate}"
+        method += f"; {correction.told}" if correction.told else ""
+        return cost.corrected(correction).estimate(source, method)
 
 
 class _Pace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -334,6 +417,12 @@ class _Pace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     at_once: float
     timed: bool
     sd: float
+    far: float
+    rates: Rates | None = None
+
+    def operation(self, family: str) -> float:
+        """Seconds for an operation of a model of that family."""
+        return 1 / self.rates.flops_of(family) if self.rates else self.per_operation
 
 
 def estimate_memory(load: Load, recipe: Recipe, device: Device) -> Estimate:
@@ -368,10 +457,11 @@ def available_memory(device: Device, budget: Budget) -> float | None:
 
 
 def precision_of(recipe: Recipe, device: Device) -> str:
-    """The precision that a recipe comes to: `auto` is bf16 where a GPU computes in it, else fp32."""
+    """The precision that a recipe comes to: `auto` is bf16 where a GPU or a CPU computes in it, else fp32."""
     if recipe.precision != "auto":
         return recipe.precision
-    return "bf16" if device.spec.kind in GPUS and "bf16" in device.spec.peak_flops else "fp32"
+    known = device.spec.kind in GPUS or device.spec.kind == "cpu"
+    return "bf16" if known and "bf16" in device.spec.peak_flops else "fp32"
 
 
 def _moments(optimizer: str) -> float:

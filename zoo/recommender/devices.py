@@ -11,18 +11,23 @@ from pathlib import Path
 
 from zoo.errors import SpecError, UnknownNameError, unknown
 from zoo.registry import Registry
-from zoo.specs import Device, DeviceSpec
+from zoo.specs import Device, DeviceSpec, Precision
 
 MiB = 2**20
 CYCLE = 32  # fp32 operations a core does in a cycle: two 256-bit FMA units, as in the table's CPU classes
+AMX_CYCLE = 512  # bf16 operations a cycle of a core with Intel's matrix unit: half of what it could
+CPUINFO = Path("/proc/cpuinfo")  # where Linux lists the processor's units
 DEFAULT_HERTZ = 2.5e9
 METAL_SHARE = 0.75  # of a Mac's memory, which is about what Metal lets its GPU have
 PATIENCE_SECONDS = 5.0  # with a driver that hangs
 MEMORY_GAP = 0.15  # between what a driver reports and what the maker states
 _BOARDS = {"sxm2": "sxm", "sxm4": "sxm", "sxm5": "sxm", "hbm3": "sxm"}  # how nvidia-smi names SXM boards
-_SLOWER = {"laptop", "mobile", "q", "mig"}  # parts that share a faster one's name ("q" is of Max-Q)
+_SLOWER = {"laptop", "mobile", "q", "mig", "d"}  # parts that share a faster one's name ("q" is of Max-Q)
 _VARIANTS = {"ti", "super", "ada", "pro"}
 _BRANDS = {"gtx", "rtx", "apple", "tpu"}  # what people leave out of a name
+# and what they add
+_MAKERS = {"nvidia", "geforce", "tesla", "amd", "radeon", "instinct", "google", "generation"}
+_DETAILS = ("sxm", r"\d+gb", r"sxm|\d+gb")  # of boards, left out where no device of the table has them
 
 
 def find_device(registry: Registry, text: str) -> Device:
@@ -40,7 +45,7 @@ def find_device(registry: Registry, text: str) -> Device:
         if here.spec.kind != text:
             raise UnknownNameError(f"device {text!r} is not available here; name one: zoo devices")
         return here
-    match = re.fullmatch(r"(\d+)x(.+)", text.strip().lower())
+    match = re.fullmatch(r"(\d+) ?x ?(.+)", text.strip().lower())
     count, name = (int(match[1]), match[2]) if match else (1, text)
     if count < 1:
         raise SpecError("device", [f"{text!r}: the count must be at least 1"])
@@ -83,8 +88,12 @@ def _named(devices: Mapping[str, DeviceSpec], name: str) -> DeviceSpec:
     slug = "-".join(_words(name))
     if slug in devices:
         return devices[slug]
-    parts = set(_words(name))
-    fitting = [spec for spec in devices.values() if parts and parts <= set(_words(spec.name))]
+    asked = {_BOARDS.get(word, word) for word in _words(_spaced(name))} - _MAKERS
+    for details in ("", *_DETAILS):
+        parts = {word for word in asked if not re.fullmatch(details, word)}
+        fitting = [spec for spec in devices.values() if parts and parts <= set(_words(spec.name))]
+        if fitting:
+            break
     exact = [spec for spec in fitting if set(_words(spec.name)) - parts <= _BRANDS]
     if len(fitting) == 1 or len(exact) == 1:
         return (exact or fitting)[0]
@@ -93,6 +102,11 @@ def _named(devices: Mapping[str, DeviceSpec], name: str) -> DeviceSpec:
         shown = ", ".join(names[:6])
         raise UnknownNameError(f"device {name!r} is ambiguous: say one of {shown}", close=names)
     raise unknown("device", name, ["auto", "cpu", *devices])
+
+
+def _spaced(name: str) -> str:
+    """A name such as `rtx4090` or `3080ti` in words."""
+    return re.sub(r"(?<=\d)(?=(?:ti|super)\b)|(?<=gtx|rtx)(?=\d)", " ", name.lower())
 
 
 def _words(name: str) -> list[str]:
@@ -188,15 +202,31 @@ def _processor() -> Device:
     limit, used = _group_bytes("memory.max"), _group_bytes("memory.current")
     total = min(memory.total, limit or memory.total)
     free = min(memory.available, limit - (used or 0) if limit else memory.available)
+    cycles = _cycles()
     spec = DeviceSpec(
         name="cpu",
         kind="cpu",
         memory_bytes=total,
-        peak_flops={"fp32": cores * hertz * CYCLE},
+        peak_flops={name: cores * hertz * cycle for name, cycle in cycles.items()},
         title=f"this machine's CPU, {cores} core{'s' if cores > 1 else ''}",
-        source=f"{cores} cores x {hertz / 1e9:.1f} GHz x {CYCLE} operations",
+        source=f"{cores} cores x {hertz / 1e9:.1f} GHz x {cycles['fp32']} operations",
     )
     return Device(spec=spec, free_bytes=max(0, free), cores=cores)
+
+
+def _cycles() -> dict[Precision, float]:
+    """Operations of a core in a cycle, by the precision that it computes in itself: Linux lists its units.
+
+    A unit of 512 bits is taken for two, as servers have them.
+    """
+    try:
+        listed = set(CPUINFO.read_text().split())
+    except OSError:
+        return {"fp32": CYCLE}
+    wide = 2 * CYCLE if "avx512f" in listed else CYCLE
+    if "amx_bf16" in listed:
+        return {"fp32": wide, "bf16": AMX_CYCLE}
+    return {"fp32": wide, "bf16": 2 * wide} if "avx512_bf16" in listed else {"fp32": wide}
 
 
 def _usable_cores(physical: int) -> int:

@@ -55,6 +55,10 @@ class Load(msgspec.Struct, frozen=True, gc=False):
     doubt: float
     even: bool
     family: str = ""
+    task: str = ""
+    name: str = ""
+    images: bool = False
+    group: str = ""
 
     @property
     def parameters(self) -> int:
@@ -122,6 +126,10 @@ def load_at(spec: ModelSpec, problem: Problem, shape: Shape) -> Load | None:
         doubt=0.0 if ratio == 1 else DOUBT[0] + DOUBT[1] * abs(math.log(ratio)),
         even=even,
         family=spec.family,
+        task=problem.task,
+        name=spec.name,
+        images=shape.kind == "image",
+        group=spec.group or "",
     )
 
 

@@ -14,9 +14,10 @@ from zoo.recommender.calibration import Calibration
 from zoo.recommender.cost import Cost, Plan, available_memory, round3
 from zoo.recommender.facts import Load, Shape, load_at, shape_seen
 from zoo.recommender.local import LocalFiles
+from zoo.recommender.outcomes import NONE, Correction, History
 from zoo.recommender.score import Prediction, ScoreModel
 from zoo.registry import Model
-from zoo.specs import Budget, Device, ImageInput, Problem, TokenInput, WeightsSpec
+from zoo.specs import Budget, Device, ImageInput, Problem, SeriesOutput, TokenInput, WeightsSpec
 
 SMALLEST_PIECE = 4  # samples: a batch is cut no smaller than this to fit the memory
 
@@ -32,6 +33,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     seconds: Cost | None
     prediction: Prediction | None
     fits: bool  # False where it is not known
+    memory_correction: Correction = NONE
+    seconds_correction: Correction = NONE
 
     @property
     def name(self) -> str:
@@ -43,7 +46,16 @@ def _name(model: Model, weights: WeightsSpec | None) -> str:
     return weights.name if weights else model.name
 
 
-_Costs = tuple[Load | None, Plan, Cost | None, Cost | None]  # memory, then seconds
+class _Costs(msgspec.Struct, frozen=True, gc=False):
+    """What a model's training costs at one shape, memory and seconds as this machine has taught."""
+
+    load: Load | None
+    plan: Plan
+    memory: Cost | None = None
+    seconds: Cost | None = None
+    latency: Cost | None = None
+    memory_correction: Correction = NONE
+    seconds_correction: Correction = NONE
 
 
 class Filter:
@@ -57,6 +69,7 @@ class Filter:
         *,
         scores: ScoreModel,
         calibration: Calibration | None = None,
+        history: History | None = None,
         offline: bool = False,
     ) -> None:
         self.notes: list[str] = []
@@ -64,6 +77,7 @@ class Filter:
         self.memory_limit = available_memory(device, budget)
         self._problem, self._device, self._budget = problem, device, budget
         self._scores, self._calibration = scores, calibration
+        self._history = history or History((), device.spec.name)
         self._local = LocalFiles() if offline else None
         self._licenses = {name.lower() for name in budget.licenses}
         self._plans: dict[tuple[str, str | None, bool], Plan | None] = {}
@@ -111,38 +125,62 @@ class Filter:
             return refused
         if weights is not None and self._local is not None and not self._local.has(weights):
             return Rejection(_name(model, weights), "offline", weights.sources[0], "not on this machine")
-        load, memory, seconds = None, None, None
+        found = _Costs(None, plan)
         if model.spec.facts is not None:
             shape = shape_seen(model.spec, self._problem, plan.recipe, weights)
             if shape not in costs:
                 costs[shape] = self._costs(model, shape, plan)
-            load, plan, memory, seconds = costs[shape]
-            exceeded = self._exceeded(load, memory, seconds)
+            found = costs[shape]
+            exceeded = self._exceeded(found)
             if exceeded is not None:
                 return Rejection(_name(model, weights), *exceeded)
-        prediction = self._scores.predict(model, weights)
-        timed = self._budget.seconds is None or seconds is not None
-        fits = memory is not None and self.memory_limit is not None and timed
-        return Candidate(model, weights, plan, load, memory, seconds, prediction, fits)
+        budget = self._budget
+        timed = budget.seconds is None or found.seconds is not None
+        quick = budget.latency_seconds is None or found.latency is not None
+        return Candidate(
+            model,
+            weights,
+            found.plan,
+            found.load,
+            found.memory,
+            found.seconds,
+            self._scores.predict(model, weights),
+            fits=found.memory is not None and self.memory_limit is not None and timed and quick,
+            memory_correction=found.memory_correction,
+            seconds_correction=found.seconds_correction,
+        )
 
     def _costs(self, model: Model, shape: Shape, plan: Plan) -> _Costs:
         load = load_at(model.spec, self._problem, shape)
         if load is None:
-            return None, plan, None, None
+            return _Costs(None, plan)
         plan, memory = fit_batch(plan, load, self.memory_limit)
-        return load, plan, memory, plan.seconds(load)
+        seconds, history = plan.seconds(load), self._history
+        space = history.memory(model.name, plan.recipe.batch_size, plan.precision)
+        time = history.seconds(model.name, model.spec.family, plan.precision)
+        return _Costs(
+            load,
+            plan,
+            memory.corrected(space),
+            seconds.corrected(time) if seconds else None,
+            plan.latency(load) if self._budget.latency_seconds is not None else None,
+            space,
+            time,
+        )
 
-    def _exceeded(
-        self, load: Load | None, memory: Cost | None, seconds: Cost | None
-    ) -> tuple[str, float, float] | None:
+    def _exceeded(self, costs: _Costs) -> tuple[str, float, float] | None:
         """The first limit that the upper bound of an estimate is above: which, what is needed and allowed."""
-        budget, limit = self._budget, self.memory_limit
+        budget, load = self._budget, costs.load
         if load is not None and budget.parameters is not None and load.parameters > budget.parameters:
             return "parameters", load.parameters, budget.parameters
-        if memory is not None and limit is not None and memory.upper > limit:
-            return "memory", round3(memory.upper), limit
-        if seconds is not None and budget.seconds is not None and seconds.upper > budget.seconds:
-            return "time", round3(seconds.upper), budget.seconds
+        bounds = (
+            ("memory", costs.memory, self.memory_limit),
+            ("time", costs.seconds, budget.seconds),
+            ("latency", costs.latency, budget.latency_seconds),
+        )
+        for name, cost, limit in bounds:
+            if cost is not None and limit is not None and cost.upper > limit:
+                return name, round3(cost.upper), limit
         return None
 
     def _refused_license(self, model: Model, weights: WeightsSpec | None) -> Rejection | None:
@@ -168,7 +206,8 @@ class Filter:
         if key not in self._plans:
             try:
                 recipe = resolve_recipe(model, problem.task, samples=problem.samples, finetune=finetune)
-                self._plans[key] = Plan(recipe, self._device, self._calibration)
+                exact = isinstance(problem.output, SeriesOutput)
+                self._plans[key] = Plan(recipe, self._device, self._calibration, exact=exact)
             except PluginError as error:
                 note = f"models with this recipe are left out: {error}"
                 self.notes += [note] if note not in self.notes else []

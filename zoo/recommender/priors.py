@@ -32,6 +32,14 @@ class Difficulty(Record, frozen=True, kw_only=True):
     source: str
 
 
+class Level(msgspec.Struct, frozen=True):
+    """A study's mean score and deviation, and how many decades its problems are from the user's."""
+
+    mean: float
+    deviation: float
+    distance: tuple[float, ...]
+
+
 class FamilyPrior(Record, frozen=True, kw_only=True):
     """By how much some families do better than the others from scratch."""
 
@@ -124,15 +132,15 @@ class Published:
         self._claimed: dict[str, float] = {}
         self._sizes = {word: entry.samples for entry in priors.pretraining for word in entry.words}
 
-    def level(self) -> tuple[float, float] | None:
-        """The mean score from scratch, carried to this problem by the expected slopes; its deviation."""
+    def level(self) -> Level | None:
+        """What is known of the task's other problems, for models trained from scratch."""
         prior = self._difficulty
         if prior is None:
             return None
         there = (prior.samples, prior.classes, prior.size)
-        steps = zip(self._scale.slopes, features(self._problem), there, strict=True)
-        shift = sum(slope * math.log10(mine / its) for (slope, _), mine, its in steps if mine)
-        return prior.mean + shift, prior.deviation
+        pairs = zip(there, features(self._problem), strict=True)
+        distance = tuple(math.log10(its / mine) if mine else 0.0 for its, mine in pairs)
+        return Level(prior.mean, prior.deviation, distance)
 
     def advantage(self, model: Model, weights: WeightsSpec | None) -> float:
         """By how much a model is better than an average one from scratch, before it is measured."""

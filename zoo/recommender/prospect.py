@@ -12,10 +12,11 @@ from zoo.recommender.cost import CONTEXT_BYTES, GPUS, SPEEDS, Z80, Cost, Plan, m
 from zoo.recommender.devices import find_device
 from zoo.recommender.facts import Load, load_at, shape_seen
 from zoo.recommender.filter import Candidate
+from zoo.recommender.outcomes import Correction, History, read_outcomes
 from zoo.recommender.rank import expected_score
 from zoo.recommender.score import ScoreModel
 from zoo.registry import Model, Registry
-from zoo.specs import Estimate, Problem, Recipe, WeightsSpec, as_dict, to_builtins
+from zoo.specs import Estimate, Problem, Recipe, SeriesOutput, WeightsSpec, as_dict, to_builtins
 
 FORESEEN = ("score", "memory_bytes", "seconds")
 SAME_SCORE = frozenset(  # settings that decide where and how fast the same is computed, or of which seed
@@ -53,12 +54,30 @@ def foresee(
     try:
         place = find_device(registry, device)
         place = place.replace(count=processes) if place.spec.kind in GPUS else place
-        plan = Plan(recipe, place, read_calibrations().get(place.spec.name))
-        found, notes = _estimates(registry, model, problem, plan, weights, options or {})
+        exact = isinstance(problem.output, SeriesOutput)
+        calibration = read_calibrations().get(place.spec.name)
+        plan = Plan(recipe, place, calibration, exact=exact)
+        calibrated = calibration.measured if calibration else ""
+        history = History(read_outcomes(), place.spec.name, calibrated)
+        found, notes = _estimates(registry, model, problem, plan, weights, options or {}, history)
     except ZooError as error:  # which harms no training
         found, notes = dict.fromkeys(FORESEEN), [f"nothing is predicted: {error}"]
+        return {**found, "steps": recipe.total_steps(problem.samples or 0), "notes": notes}
     told = {name: None if estimate is None else to_builtins(estimate) for name, estimate in found.items()}
-    return {**told, "steps": recipe.total_steps(problem.samples or 0), "notes": notes}
+    space, time = _corrections(history, model, plan)
+    basis = {
+        "device": place.spec.name,
+        "calibrated": calibrated,
+        "memory_factor": space.factor,
+        "seconds_factor": time.factor,
+    }
+    return {**told, "steps": recipe.total_steps(problem.samples or 0), "basis": basis, "notes": notes}
+
+
+def _corrections(history: History, model: Model, plan: Plan) -> tuple[Correction, Correction]:
+    """Those of memory and of time."""
+    space = history.memory(model.name, plan.recipe.batch_size, plan.precision)
+    return space, history.seconds(model.name, model.spec.family, plan.precision)
 
 
 def _estimates(
@@ -68,6 +87,7 @@ def _estimates(
     plan: Plan,
     weights: WeightsSpec | None,
     options: Mapping[str, Any],
+    history: History,
 ) -> tuple[dict[str, Estimate | None], list[str]]:
     found: dict[str, Estimate | None] = dict.fromkeys(FORESEEN)
     own = resolve_recipe(model, problem.task, samples=problem.samples, finetune=weights is not None)
@@ -85,7 +105,8 @@ def _estimates(
     if load is None:
         why = f"the facts of {model.name} were never traced: zoo profile {model.name}"
         return found, [*notes, f"no time or memory is predicted: {why}"]
-    found["memory_bytes"], found["seconds"] = _memory(plan, load), _seconds(plan, load)
+    space, time = _corrections(history, model, plan)
+    found["memory_bytes"], found["seconds"] = _memory(plan, load, space), _seconds(plan, load, time)
     if found["seconds"] is None:
         notes.append(f"no time is predicted: the speed of {plan.device.title} is not known")
     return found, notes
@@ -104,9 +125,9 @@ def _score(
     return expected_score(scores, Candidate(model, weights, plan, None, None, None, prediction, fits=False))
 
 
-def _memory(plan: Plan, load: Load) -> Estimate:
+def _memory(plan: Plan, load: Load, correction: Correction) -> Estimate:
     """As the recommender has it; a GPU's context is left out, which a process cannot see of itself."""
-    whole = plan.estimate_memory(load)
+    whole = plan.estimate_memory(load, correction)
     kind = plan.device.spec.kind
     if kind not in GPUS:
         return whole
@@ -115,11 +136,12 @@ def _memory(plan: Plan, load: Load) -> Estimate:
     return make_estimate(value, low, high, whole.source, f"{whole.method}; less the device's own context")
 
 
-def _seconds(plan: Plan, load: Load) -> Estimate | None:
+def _seconds(plan: Plan, load: Load, correction: Correction) -> Estimate | None:
     """As the recommender has it, without the start of the process, which a run does not time."""
-    whole, cost = plan.estimate_seconds(load), plan.seconds(load)
+    whole, cost = plan.estimate_seconds(load, correction), plan.seconds(load)
     if whole is None or cost is None:
         return None
-    work = Cost(cost.value - SPEEDS[plan.device.spec.kind].startup_seconds, cost.sd)
+    begun = SPEEDS[plan.device.spec.kind].startup_seconds
+    work = Cost(cost.value - begun, cost.sd).corrected(correction)
     low, high = work.bound(-Z80), work.bound(Z80)
     return make_estimate(work.value, low, high, whole.source, f"{whole.method}; without the start")

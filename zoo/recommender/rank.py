@@ -13,6 +13,7 @@ from zoo.recommender.calibration import Calibration, read_calibrations
 from zoo.recommender.cost import Z80, make_estimate
 from zoo.recommender.filter import Candidate, Filter
 from zoo.recommender.objective import Weight
+from zoo.recommender.outcomes import History, Outcome, read_outcomes
 from zoo.recommender.priors import read_priors
 from zoo.recommender.reasons import (
     cheapness,
@@ -49,52 +50,114 @@ def recommend(
     offline: bool = False,
     data: Sequence[str] = ("DATA",),
     calibrations: Mapping[str, Calibration] | None = None,
+    outcomes: Sequence[Outcome] | None = None,
 ) -> Recommendation:
     """The models that suit a problem, best first, with a cheap baseline and what was ruled out.
 
     `objective` is `balanced`, `accuracy`, `speed` or `size`. `pretrained` asks for weights to start
     from, or for none; by default both are weighed. With `offline`, weights must be on this machine.
-    `data` is what the commands to run give after `--data`. `calibrations` stand in for this machine's.
-    Raises `ZooError` for a problem, task or option that makes no sense.
+    `data` is what the commands to run give after `--data`. `calibrations` and `outcomes` stand in for this
+    machine's. Raises `ZooError` for a problem, task or option that makes no sense.
     """
-    _check(problem, budget, objective, top)
-    task = registry.task(problem.task)
-    models = [model for model in registry.models.values() if problem.task in model.spec.tasks]
-    if not models:
-        raise ZooError(f"no installed model does {problem.task!r}; see 'zoo list' for what there is")
-    known = read_calibrations() if calibrations is None else calibrations
-    calibration = known.get(device.spec.name)
-    scores = ScoreModel(task, problem, registry.evidence, registry.models)
-    offline = offline or settings.offline()
-    chosen_from = Filter(problem, device, budget, scores=scores, calibration=calibration, offline=offline)
-    candidates, rejected = chosen_from.sort(models, pretrained)
-    weight = OBJECTIVES[objective].scaled(1.0 if task.unit == "fraction" else NUMBER_SHARE)
-    ranked = _ranked(candidates, weight)
-    chosen = ranked[:top]
-    tied = [candidate.name for candidate in chosen if _is_tied(candidate, chosen[0])]
-    baseline = _baseline(ranked)
-    if baseline is not None and all(candidate is not baseline for candidate in chosen):
-        chosen.append(baseline)
-    return Recommendation(
-        task=task,
-        problem=problem,
-        device=device,
-        budget=budget,
+    question = Question(
+        registry,
+        problem,
+        device,
+        budget,
         objective=objective,
-        recommendations=tuple(_choice(scores, c, chosen[0], data, is_baseline=c is baseline) for c in chosen),
-        rejected=tuple(rejected),
-        notes=(
-            *chosen_from.notes,
-            *ranking_notes(scores, objective, weight, ranked),
-            *size_notes(read_priors(), problem),
-            *cost_notes(ranked, device, chosen_from.memory_limit),
-            *(() if ranked else unmet_notes(rejected, pretrained)),
-        ),
-        tied=tuple(tied) if len(tied) > 1 else (),
         top=top,
-        candidates=chosen_from.considered,
-        calibrated=calibration.measured or "before" if calibration else "",
+        pretrained=pretrained,
+        offline=offline,
+        data=data,
+        calibrations=calibrations,
+        outcomes=outcomes,
     )
+    return question.answer()
+
+
+class Question:
+    """A problem, a device and limits, with all that is known of every model that might do."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        problem: Problem,
+        device: Device,
+        budget: Budget,
+        *,
+        objective: str = "balanced",
+        top: int = 3,
+        pretrained: bool | None = None,
+        offline: bool = False,
+        data: Sequence[str] = ("DATA",),
+        calibrations: Mapping[str, Calibration] | None = None,
+        outcomes: Sequence[Outcome] | None = None,
+    ) -> None:
+        """As `recommend`."""
+        _check(problem, budget, objective, top)
+        self.registry, self.problem, self.device, self.budget = registry, problem, device, budget
+        self.task, self.data = registry.task(problem.task), data
+        self._objective, self._top, self._pretrained = objective, top, pretrained
+        models = [model for model in registry.models.values() if problem.task in model.spec.tasks]
+        if not models:
+            raise ZooError(f"no installed model does {problem.task!r}; see 'zoo list' for what there is")
+        known = read_calibrations() if calibrations is None else calibrations
+        self._calibration = known.get(device.spec.name)
+        past = read_outcomes() if outcomes is None else outcomes
+        own = [each.as_evidence() for each in past if each.score is not None]
+        self.scores = ScoreModel(self.task, problem, [*registry.evidence, *own], registry.models)
+        calibrated = self._calibration.measured if self._calibration else ""
+        self._filter = Filter(
+            problem,
+            device,
+            budget,
+            scores=self.scores,
+            calibration=self._calibration,
+            history=History(past, device.spec.name, calibrated),
+            offline=offline or settings.offline(),
+        )
+        self.candidates, self.rejected = self._filter.sort(models, pretrained)
+        self._weight = OBJECTIVES[objective].scaled(1.0 if self.task.unit == "fraction" else NUMBER_SHARE)
+        self.ranked, self._unknown = _ranked(self.candidates, self._weight), 0
+        ruled_out = any(not isinstance(rejection.needed, str) for rejection in self.rejected)
+        if ruled_out and not any(candidate.fits for candidate in self.ranked):
+            self.ranked, self._unknown = [], len(self.ranked)  # what is not known to fit is no way out
+
+    def answer(self) -> Recommendation:
+        """The best of them, a baseline, and what was ruled out."""
+        chosen = self.ranked[: self._top]
+        tied = [candidate.name for candidate in chosen if _is_tied(candidate, chosen[0])]
+        baseline = _baseline(self.ranked)
+        if baseline is not None and all(candidate is not baseline for candidate in chosen):
+            chosen.append(baseline)
+        return Recommendation(
+            task=self.task,
+            problem=self.problem,
+            device=self.device,
+            budget=self.budget,
+            objective=self._objective,
+            recommendations=tuple(self.choice(c, chosen[0], is_baseline=c is baseline) for c in chosen),
+            rejected=tuple(self.rejected),
+            notes=(
+                *self._filter.notes,
+                *ranking_notes(self.scores, self._objective, self._weight, self.ranked),
+                *size_notes(read_priors(), self.problem),
+                *cost_notes(self.ranked, self.device, self._filter.memory_limit),
+                *(() if self.ranked else unmet_notes(self.rejected, self._pretrained, self._unknown)),
+            ),
+            tied=tuple(tied) if len(tied) > 1 else (),
+            top=self._top,
+            candidates=self._filter.considered,
+            calibrated=self._calibration.measured or "before" if self._calibration else "",
+        )
+
+    def price(self, candidate: Candidate) -> float:
+        """What a candidate's time and size count, on the scale of scores."""
+        return self._weight.price(candidate.seconds, candidate.load)
+
+    def choice(self, candidate: Candidate, first: Candidate, *, is_baseline: bool = False) -> Choice:
+        """A candidate as the answer has it, beside the first."""
+        return _choice(self.scores, candidate, first, self.data, is_baseline=is_baseline)
 
 
 def _check(problem: Problem, budget: Budget, objective: str, top: int) -> None:
@@ -185,8 +248,8 @@ def _choice(
         weights=candidate.weights.tag if candidate.weights else None,
         fits="yes" if candidate.fits else "unknown",
         score=expected_score(scores, candidate),
-        memory_bytes=plan.estimate_memory(load) if load else None,
-        seconds=plan.estimate_seconds(load) if load else None,
+        memory_bytes=plan.estimate_memory(load, candidate.memory_correction) if load else None,
+        seconds=plan.estimate_seconds(load, candidate.seconds_correction) if load else None,
         recipe=recipe,
         reasons=tuple(reasons),
         command=command,

@@ -25,8 +25,12 @@ def format_limit(limit: str, amount: float | str) -> str:
     """An amount of memory, time or parameters with its unit; a licence as it is."""
     if isinstance(amount, str):
         return amount
-    formats = {"memory": format_bytes, "time": format_seconds}
+    formats = {"memory": format_bytes, "time": format_seconds, "latency": _format_latency}
     return formats.get(limit, format_count)(amount)
+
+
+def _format_latency(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms"
 
 
 def score_basis(scores: ScoreModel, candidate: Candidate) -> tuple[str, str]:
@@ -115,17 +119,19 @@ def size_notes(priors: Priors, problem: Problem) -> list[str]:
     return [f"{told} ({law.source}{far})"]
 
 
-def unmet_notes(rejected: Sequence[Rejection], pretrained: bool | None) -> list[str]:
-    """What it would take, where nothing fits."""
+def unmet_notes(rejected: Sequence[Rejection], pretrained: bool | None, unknown: int) -> list[str]:
+    """What it would take, where nothing fits; of `unknown` models that cannot be told."""
     if not rejected:
         what = "weights" if pretrained else "model"
         return [f"nothing to recommend: no installed {what} for this task"]
+    told = f"{unknown:,} models have no traced facts, so whether they fit is not known: zoo profile"
+    more = [told] if unknown else []
     return [
         f"nothing fits: of {len([e for e in rejected if e.limit == limit])} ruled out by {limit}, "
         f"{least.model} needs least, {format_limit(limit, least.needed)}; "
         f"{format_limit(limit, least.available)} may be had"
         for limit, least in _cheapest(rejected).items()
-    ] or [f"nothing fits: {len(rejected)} models were ruled out by {' and '.join(_limits(rejected))}"]
+    ] + more or [f"nothing fits: {len(rejected)} models were ruled out by {' and '.join(_limits(rejected))}"]
 
 
 def _measured(scores: ScoreModel, candidate: Candidate) -> list[str]:

@@ -53,9 +53,9 @@ def _row(answer: Recommendation, choice: Choice) -> Cells:
         _rank(answer, choice),
         choice.model,
         choice.weights or "-",
-        _score(choice.score, answer.task.unit),
-        _memory(choice.memory_bytes),
-        _time(choice.seconds),
+        score_text(choice.score, answer.task.unit),
+        space_text(choice.memory_bytes),
+        seconds_text(choice.seconds),
         "baseline" if choice.role == "baseline" else choice.fits,
     )
 
@@ -96,7 +96,8 @@ def _rank(answer: Recommendation, choice: Choice) -> str:
     return str(place) if place <= answer.top else "-"
 
 
-def _score(estimate: Estimate | None, unit: str) -> str:
+def score_text(estimate: Estimate | None, unit: str) -> str:
+    """A score with its interval."""
     if estimate is None:
         return UNKNOWN
     ends = (estimate.low, estimate.high)
@@ -104,14 +105,16 @@ def _score(estimate: Estimate | None, unit: str) -> str:
     return f"{format_score(estimate.value, unit)} [{low}, {high}]"
 
 
-def _memory(estimate: Estimate | None) -> str:
+def space_text(estimate: Estimate | None) -> str:
+    """Memory with what it stays below nine times in ten."""
     if estimate is None:
         return UNKNOWN
     unit, scale = ("GB", 1e9) if estimate.value >= 1e9 else ("MB", 1e6)
     return f"{_digits(estimate.value / scale)} (<{_digits(estimate.high / scale)}) {unit}"
 
 
-def _time(estimate: Estimate | None) -> str:
+def seconds_text(estimate: Estimate | None) -> str:
+    """A time with its interval."""
     if estimate is None:
         return UNKNOWN
     unit, scale = next(entry for entry in TIMES if estimate.value >= entry[1] or entry[0] == "s")

@@ -23,8 +23,11 @@ from zoo.recommender.scale import Scale, Spread, pooled, solve
 from zoo.registry import Model
 from zoo.specs import Evidence, Problem, TaskSpec, WeightsSpec
 
-REACH = (1.0, 0.7, 0.7)  # decades of samples, classes and size at which a result counts 0.6
+REACH = (1.0, 1.0, 1.0)  # decades of samples, classes and size at which a result counts 0.6
 FAINTEST = 0.02  # weight of a result, however far its problem
+AMPLE = 8  # samples in a training step, from which on their number makes no difference to a result
+FEW_REACH = 0.2  # decades of samples in a step, below that, at which a result counts 0.6
+TAILS = 0.85  # of a normal deviation: errors have long tails, so that 80% of them are nearer (VTAB, UCR)
 ROUNDS = 6  # after which nothing moves that could be seen
 OPEN_LEVEL = 2.0  # deviation, in spreads between problems, where no study says how hard problems are
 KNOWN_LEVEL = 0.5  # likewise, where one does
@@ -72,8 +75,11 @@ class ScoreModel:
         evidence: Iterable[Evidence],
         models: Mapping[str, Model],
         priors: Priors | None = None,
+        *,
+        batch: int | None = None,
     ) -> None:
-        self.task = task
+        """`batch` is the number of samples in the user's training steps, ample where it is not given."""
+        self.task, self._batch = task, batch
         self.scale = Scale(task.unit, task.maximize)
         self.published = Published(priors or read_priors(), problem, self.scale)
         self.records = [e for e in evidence if e.problem.task == problem.task and e.score is not None]
@@ -108,7 +114,8 @@ class ScoreModel:
         assert self._level is not None  # the caller has looked
         level, level_variance = self._level
         own = variance + self._spread.rest**2
-        return Prediction(level + advantage, math.sqrt(level_variance + own), math.sqrt(own))
+        whole = TAILS * math.sqrt(level_variance + own)
+        return Prediction(level + advantage, whole, TAILS * math.sqrt(own))
 
     def results_of(self, model: Model, weights: WeightsSpec | None) -> list[Evidence]:
         """The measured results of the very model, the nearest problem first."""
@@ -125,9 +132,15 @@ class ScoreModel:
     def _result(self, record: Evidence) -> _Result:
         distance = self._distance(record.problem)
         squares = sum((d / reach) ** 2 for d, reach in zip(distance, REACH, strict=True))
-        place = _Place(record.dataset or record.source, distance, max(FAINTEST, math.exp(-squares / 2)))
+        weight = max(FAINTEST, math.exp(-squares / 2)) * self._likeness(record.batch_size)
+        place = _Place(record.dataset or record.source, distance, weight)
         assert record.score is not None  # those without were left out
         return _Result((record.model, record.weights), place, self.scale.to(record.score))
+
+    def _likeness(self, batch: int | None) -> float:
+        """How much a result counts that was trained in such steps: of few samples, normalisation fails."""
+        decades = math.log10(min(batch or AMPLE, AMPLE) / min(self._batch or AMPLE, AMPLE))
+        return math.exp(-((decades / FEW_REACH) ** 2) / 2)
 
     def _distance(self, other: Problem) -> tuple[float, ...]:
         """Decades from the user's problem to another, in samples, classes and size; 0 where not known."""
@@ -166,21 +179,26 @@ class ScoreModel:
         """Bayesian linear regression, whose intercept is the user's problem: distances count from there."""
         variance = self._spread.problem**2
         published = self.published.level()
-        if published is not None:
-            level, level_variance = published[0], (KNOWN_LEVEL * published[1]) ** 2
-        elif difficulties:
-            level = sum(difficulties.values()) / len(difficulties)
-            level_variance = OPEN_LEVEL**2 * variance
-        else:
+        if published is None and not difficulties:
             return []
-        means = [level, *(mean for mean, _ in self.scale.slopes)]
-        precisions = [1 / level_variance, *(1 / deviation**2 for _, deviation in self.scale.slopes)]
+        rows = [
+            ([1.0, *place.distance], place.weight * share / variance, difficulty)
+            for (place, share), difficulty in zip(_shares(difficulties), difficulties.values(), strict=True)
+        ]
+        means, precisions = [0.0], [0.0]
+        if published is not None:
+            rows.append(
+                ([1.0, *published.distance], 1 / (KNOWN_LEVEL * published.deviation) ** 2, published.mean)
+            )
+        else:
+            means = [sum(difficulties.values()) / len(difficulties)]
+            precisions = [1 / (OPEN_LEVEL**2 * variance)]
+        means += [mean for mean, _ in self.scale.slopes]
+        precisions += [1 / deviation**2 for _, deviation in self.scale.slopes]
         size = len(means)
         matrix = [[precisions[i] if i == j else 0.0 for j in range(size)] for i in range(size)]
         vector = [precision * mean for precision, mean in zip(precisions, means, strict=True)]
-        for (place, share), difficulty in zip(_shares(difficulties), difficulties.values(), strict=True):
-            row = [1.0, *place.distance]
-            weight = place.weight * share / variance
+        for row, weight, difficulty in rows:
             for i in range(size):
                 vector[i] += weight * row[i] * difficulty
                 for j in range(size):

@@ -1,27 +1,42 @@
 """By how much a model is slower or faster than its operations and bytes alone would have it.
 
-A roofline knows two figures of a model. What else decides is in its other facts: many small layers,
-grouped convolutions, normalisations that are computed in fp32. A law is a polynomial of them, fitted on
-models that were timed; `priors.toml` holds it with its source.
+A roofline knows two figures of a model. What else decides is in its other facts, and more of it in how it is
+built: grouped convolutions, many small layers, normalisations in fp32. So a law has a line through the facts,
+and a constant for each group of architectures that was timed; `priors.toml` holds it with its source.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import combinations_with_replacement
+
+import msgspec
 
 from zoo.recommender.facts import Load
 from zoo.specs import Record
 
-CUT = 2.5  # deviations from the middle of the fitted models, beyond which a law goes no farther
+EDGE = 2.5  # deviations from the middle of the fitted models, up to which a law holds; beyond, it fades
+
+
+class Correction(msgspec.Struct, frozen=True, gc=False):
+    """What is to be added to the logarithm of a guess, and the deviation that is left.
+
+    `share` is how far the law holds, from nought to one; for the rest, the guess is as unsure as before.
+    """
+
+    log_factor: float
+    deviation: float
+    share: float
 
 
 class SpeedLaw(Record, frozen=True, kw_only=True):
     """The logarithm of a sample's time in training over a first guess at it.
 
     That guess is the roofline or, with `forward`, a number of forward passes as they were timed. `middles`
-    and `spreads` bring the features to one scale; `linear` has a coefficient for each of them, `products` one
-    for each pair, squares included, row by row. `families` adds what some do otherwise. `deviation` is that
-    of models of other makes than the fitted ones on `device`, `between_devices` what another device adds.
+    and `spreads` bring the features to one scale; `linear` has a coefficient for each of them, `products`
+    none at all or one for each pair, squares included, row by row. `families` and `groups` add what some do
+    otherwise. `deviation` is that of other models of the groups on `device`,
+    `between_groups` what a group adds that was not fitted, `between_devices` what another device adds.
     """
 
     kind: str
@@ -31,26 +46,35 @@ class SpeedLaw(Record, frozen=True, kw_only=True):
     spreads: tuple[float, ...]
     intercept: float
     linear: tuple[float, ...]
-    products: tuple[float, ...]
+    products: tuple[float, ...] = ()
     families: dict[str, float] = {}
+    groups: dict[str, float] = {}
     deviation: float
+    between_groups: float
     between_devices: float
     source: str
 
-    def log_factor(self, features: tuple[float, ...], family: str) -> float:
-        """What is to be added to the logarithm of the guess."""
+    def correct(self, features: tuple[float, ...], load: Load, device: str) -> Correction:
+        """What the law says of a model on a device."""
         scaled = [
-            min(CUT, max(-CUT, (value - middle) / spread))
+            (value - middle) / spread
             for value, middle, spread in zip(features, self.middles, self.spreads, strict=True)
         ]
-        total = self.intercept + self.families.get(family, 0.0)
-        place = 0
-        for number, value in enumerate(scaled):
-            total += self.linear[number] * value
-            for other in scaled[number:]:
-                total += self.products[place] * value * other
-                place += 1
-        return total
+        inside = [min(EDGE, max(-EDGE, value)) for value in scaled]
+        outside = sum((value - held) ** 2 for value, held in zip(scaled, inside, strict=True))
+        total = self.intercept + self.families.get(load.family, 0.0)
+        total += sum(slope * value for slope, value in zip(self.linear, inside, strict=True))
+        if self.products:
+            pairs = combinations_with_replacement(inside, 2)
+            total += sum(
+                slope * one * other for slope, (one, other) in zip(self.products, pairs, strict=True)
+            )
+        known = load.group in self.groups
+        total += self.groups.get(load.group, 0.0)
+        unsure = self.deviation**2 + (0.0 if known else self.between_groups**2)
+        unsure += 0.0 if device == self.device else self.between_devices**2
+        share = math.exp(-outside / 2)
+        return Correction(share * total, math.sqrt(unsure), share)
 
 
 def features_of(load: Load) -> tuple[float, ...] | None:

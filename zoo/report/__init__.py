@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from zoo import api
 from zoo.diagnosis import Diagnosis, judge
 from zoo.diagnosis.examined import Examined, examine
 from zoo.errors import DataError, RunError
@@ -56,9 +55,7 @@ def _page(run: Run, device: str) -> str:
     except DataError as error:
         notes.append(f"{error}; so nothing is shown that must be asked of it")
     found = judge(run, registry, examined, notes)
-    evaluation = None
-    if examined is not None:
-        evaluation = api.evaluate(examined.module, examined.dataset, device=device, worst=WORST)
+    evaluation = examined.judge(worst=WORST) if examined else None
     told = _told(run, registry.task(run.record.problem.task), found, evaluation)
     page: str = _template().render(
         **told, worst=show(examined, evaluation.worst) if examined and evaluation else []

@@ -116,7 +116,7 @@ class LanguageModeling:
         stream: Callable[[str], None] | None = None,
         **options: Any,
     ) -> list[dict[str, Any]]:
-        """The text and how it goes on: `length` tokens, drawn as `zoo.tasks.generation.Sampling` says.
+        """The text and how it goes on, to its end or `length` tokens, drawn as `Sampling` says.
 
         `stream` gets a single text piece by piece: the prompt, then each whole character as it is written.
         """
@@ -125,8 +125,10 @@ class LanguageModeling:
         )
         preprocess = cast(TextPreprocess, preprocess)
         tokenizer, tokens = open_tokenizer(preprocess), batch["tokens"]  # [B, T]
-        endless = write_on(model, tokens, context=preprocess.length, sampling=sampling, seed=seed)
-        drawn: Iterator[Tensor] = itertools.islice(endless, length)
+        on = write_on(
+            model, tokens, context=preprocess.length, sampling=sampling, end=tokenizer.end, seed=seed
+        )
+        drawn: Iterator[Tensor] = itertools.islice(on, length)
         if stream is not None:
             stream(tokenizer.decode(tokens[0, 1:].tolist()))
             drawn = as_told(drawn, tokenizer, stream)

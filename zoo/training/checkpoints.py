@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zoo.errors import RunError
@@ -35,7 +36,7 @@ def save_weights(path: Path, module: nn.Module, receipt: dict[str, Any], *, writ
     tensors = state_tensors(module)
     if write:
         metadata = {"format": "pt", "zoo": msgspec.json.encode(receipt).decode()}
-        write_whole(path, save(tensors, metadata))
+        _write_tensors(path, tensors, metadata)
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
@@ -63,7 +64,28 @@ def _whole(tensor: Tensor) -> Tensor:
         from zoo.training.shards import whole_tensor  # slow to import
 
         tensor = whole_tensor(tensor)
-    return tensor.to("cpu", copy=True).contiguous()
+    view = tensor.untyped_storage().nbytes() != tensor.nbytes  # a file may hold no memory twice
+    return tensor.to("cpu", copy=view).contiguous()
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """A safetensors file in one go, written from where the tensors are: no copy of them is made.
+
+    Raises `RunError` where it cannot be written, and leaves the old file then.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.touch()
+        save_file(dict(tensors), partial, metadata)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"{str(path)!r} cannot be written: {error.strerror}") from None
+    except SafetensorError as error:
+        raise RunError(f"{str(path)!r} cannot be written: {error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -91,7 +113,7 @@ def save_checkpoint(
 
         write_shards(folder / name, tensors, engine)
     elif engine.main:
-        write_whole(folder / name, save({key: _whole(tensor) for key, tensor in tensors.items()}))
+        _write_tensors(folder / name, {key: _whole(tensor) for key, tensor in tensors.items()})
     if engine.main:
         document = {"file": name, "optimizer": plain, **state}
         write_whole(folder / STATE, msgspec.json.format(msgspec.json.encode(document), indent=2))

@@ -44,7 +44,7 @@ class Scheduler(Protocol):
 
 
 class Average(Protocol):
-    """A running average of a model's weights (timm's `ModelEmaV3`)."""
+    """An average of a model's weights (timm's `ModelEmaV3`)."""
 
     def update(self, model: nn.Module, step: int) -> None:
         """Moves the average towards the model's weights."""

@@ -36,9 +36,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> Any:
         options["layer_decay"] = recipe.layer_decay
     if "fused" in inspect.signature(_class_of(recipe.optimizer)).parameters:
         options["fused"] = True  # torch's own: one kernel for all parameters
+    plain = recipe.optimizer == "sgd" and not recipe.momentum  # timm's `sgd` is Nesterov's, which has some
     return timm.optim.create_optimizer_v2(
         model,
-        opt=recipe.optimizer,
+        opt="momentum" if plain else recipe.optimizer,
         lr=recipe.scaled_lr,
         weight_decay=recipe.weight_decay,
         momentum=recipe.momentum,

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import psutil
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from zoo.errors import RunError, TrainingError
@@ -24,6 +23,7 @@ from zoo.registry import Registry
 from zoo.runs import LAST, LOCK, METRICS, WEIGHTS, Run, write_whole
 from zoo.specs import TaskSpec
 from zoo.tasks.base import Prepared, Task
+from zoo.training.averaging import begin_mean, make_average
 from zoo.training.blocks import checkpoint_blocks
 from zoo.training.callbacks import Callback, Callbacks
 from zoo.training.checkpoints import (
@@ -55,6 +55,7 @@ class Progress:
     seconds: float = 0.0
     best: float | None = None
     stale: int = 0
+    averaged_from: int | None = None
     loss_sum: float = 0.0
     loss_count: int = 0
     begun: float | None = None
@@ -99,7 +100,9 @@ class Session:
             plan.head,
             min(steps, round(recipe.head_epochs * recipe.steps_per_epoch(samples))),
         )
-        self._average = self._averaged()
+        self._average = make_average(plan.module, recipe)
+        if self._average is not None:
+            self._average.module = plan.engine.place(self._average.module)
         self._model = self._placed()
         optimizer = make_optimizer(self._module, recipe)
         self._scheduler = make_scheduler(
@@ -147,13 +150,6 @@ class Session:
         return self._run
 
     # -- what is trained --
-
-    def _averaged(self) -> ModelEmaV3 | None:
-        if not self._recipe.ema_decay:
-            return None
-        average = ModelEmaV3(self._module, decay=self._recipe.ema_decay)
-        average.module = self._engine.place(average.module)
-        return average
 
     def _placed(self) -> nn.Module:
         """The module where and how it is to be trained, and what the loop calls in its place."""
@@ -292,6 +288,8 @@ class Session:
             "validation": found,
             **figures,
         }
+        if progress.averaged_from is not None:
+            row["averaged_from"] = progress.averaged_from
         for name, reached in found.items():
             if not math.isfinite(reached):
                 raise TrainingError(
@@ -309,11 +307,23 @@ class Session:
             self._run = self._save(record)
         else:
             progress.stale += 1
+            self._average_if_stale()
         taken = time.perf_counter() - started
         progress.seconds += taken
         whole = self._judged("validation") + self._judged("test")
         self._pace.reserve = taken * whole / self._judged("validation")
         self._tell(self._callbacks.epoch, row)
+
+    def _average_if_stale(self) -> None:
+        """From here on the mean of the weights counts, where the recipe has waited for that long enough."""
+        progress, wanted = self._progress, self._recipe.average_after
+        if wanted and progress.averaged_from is None and progress.stale >= wanted:
+            progress.averaged_from, progress.stale = progress.step, 0
+            self._go_on_averaging()
+
+    def _go_on_averaging(self) -> None:
+        if self._average is not None and self._progress.averaged_from is not None:
+            begin_mean(self._average, self._progress.averaged_from)
 
     def _finish(self) -> None:
         """The best weights judged on the test split, a baseline beside them, and the model card."""
@@ -347,7 +357,7 @@ class Session:
 
     @property
     def _trained(self) -> nn.Module:
-        """The weights that count: the running average where there is one."""
+        """The weights that count: their average where there is one."""
         return self._average.module if self._average is not None else self._module
 
     # -- what is kept --
@@ -397,6 +407,7 @@ class Session:
         scaler = self._engine.accelerator.scaler
         if scaler is not None and self._progress.scaler:
             scaler.load_state_dict(self._progress.scaler)
+        self._go_on_averaging()
         self._pieces.count = max(self._progress.pieces, self._recipe.accumulate)
         self._pace.skipped = self._progress.skipped
         return self._progress

@@ -29,6 +29,7 @@ from zoo.training.contract import rehearse
 from zoo.training.engine import Engine, describe_device
 from zoo.training.foresight import compile_pays, fitting_recipe
 from zoo.training.freezing import check_head
+from zoo.training.keeping import Witness
 from zoo.training.optimizers import check_optimizer
 from zoo.training.session import Plan, Session
 
@@ -63,6 +64,7 @@ def train_model(
     `ZooError`; interrupted from the keyboard it saves a checkpoint and raises `KeyboardInterrupt`.
     """
     check_optimizer(recipe)
+    witness = Witness()
     recipe = settle_balance(recipe, dataset)
     task: Task = registry.task_implementation(dataset.problem.task)
     kept = start.spec.preprocess if start else None
@@ -114,7 +116,11 @@ def train_model(
     if engine.main:
         run.save(record)
     engine.barrier()
-    return _session(registry, model, run, prepared, module, engine, limits, callbacks).train()
+    finished = _session(registry, model, run, prepared, module, engine, limits, callbacks).train()
+    if engine.main:
+        hurried = limits is not None and limits.max_seconds is not None
+        witness.keep(finished, dataset, model, registry.task(dataset.problem.task), hurried=hurried)
+    return finished
 
 
 def resume_run(

@@ -339,9 +339,19 @@ TOO_LARGE = [
 ]
 
 
+@every_case
+def test_a_batch_of_nothing_is_answered_with_nothing(case: str) -> None:
+    inputs, (_, _, shape) = example(case, 1), CASES[case]
+    options = {"cell": "min_gru"} if case == "language" else {}
+    assert build(case, **options)(*(each[:0] for each in inputs)).shape == (0, *shape)
+
+
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("case", "which", "wrong"), TOO_LARGE)
-def test_tokens_outside_the_vocabulary_are_refused_in_one_line(case: str, which: int, wrong: int) -> None:
-    model, inputs = build(case), example(case, 2)
+def test_tokens_outside_the_vocabulary_are_refused_in_one_line(
+    case: str, which: int, wrong: int, training: bool
+) -> None:
+    model, inputs = build(case).train(training), example(case, 2)
     inputs[which][1, 2] = wrong
     with pytest.raises(zoo.DataError, match=r"^tokens from .+ to .+ where the vocabulary has 1[13]; [^\n]+$"):
         model(*inputs)

@@ -17,10 +17,10 @@ HISTORY = [math.sin(step / 5) for step in range(96)]
 SETTINGS = {"steps": 1, "batch_size": 2, "eval_samples": 8}
 
 
-def trained(model: str, folder: Path) -> Path:
+def trained(model: str, folder: Path, data: str = "mackey-glass") -> Path:
     """A run of one step."""
-    options = {"units": 4, "layers": 1}
-    done = zoo.train(model, "mackey-glass", output=folder, settings=SETTINGS, device="cpu", **options)
+    options = {"units": 4, "width": 4} if "fcn" in model else {"units": 4, "layers": 1}
+    done = zoo.train(model, data, output=folder, settings=SETTINGS, device="cpu", **options)
     return done.path
 
 
@@ -88,6 +88,17 @@ def test_a_series_with_gaps_is_refused_in_one_line(deepar: Path, value: str, pla
     told[place] = value
     with pytest.raises(zoo.DataError, match=r": 1 of 96 numbers are not finite; fill them in$"):
         zoo.predict(deepar, " ".join(told))
+
+
+@pytest.mark.parametrize("model", ["classifier", "lstm_fcn", "alstm_fcn"])
+def test_a_series_to_classify_with_gaps_or_of_nothing_is_refused_in_one_line(
+    tmp_path: Path, model: str
+) -> None:
+    run = trained(f"lstm/{model}", tmp_path / "run", "cbf")
+    with pytest.raises(zoo.DataError, match=r"^'0 nan 2': 1 of 3 numbers are not finite; fill them in$"):
+        zoo.predict(run, "0 nan 2")
+    with pytest.raises(zoo.DataError, match=r"^'': 0 numbers do not make a series of 1 channels$"):
+        zoo.predict(run, "")
 
 
 def test_a_history_that_ends_with_unknown_steps_is_refused_in_one_line(deepar: Path) -> None:

@@ -109,6 +109,11 @@ def test_a_history_with_gaps_is_refused_in_one_line() -> None:
         deepar(FORECAST).eval().sample(history, 3)
 
 
+def test_quantiles_that_are_no_shares_are_refused_in_one_line() -> None:
+    with pytest.raises(zoo.DataError, match=r"^quantiles of \[-0.1, 1.5\]: expected shares from 0 to 1$"):
+        deepar(FORECAST).eval().quantiles(torch.randn(2, 20, 2), (-0.1, 0.5, 1.5))
+
+
 def test_a_guided_output_is_the_output_and_its_gradient_that_of_both_losses() -> None:
     output, extra = (torch.randn(4, 3, requires_grad=True) for _ in range(2))
     target = torch.randn(4, 3)

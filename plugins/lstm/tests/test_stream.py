@@ -63,3 +63,10 @@ def test_a_stream_of_less_than_two_tokens_a_row_is_refused_in_one_line() -> None
     model, stream = MODELS["lstm"]().eval(), torch.ones(7, dtype=torch.int64)
     with pytest.raises(zoo.DataError, match=r"^7 tokens for 4 rows, which need 2 each; [^\n]+$"):
         next(read_on(model, stream, rows=4, length=10))
+
+
+@pytest.mark.parametrize(("rows", "length"), [(0, 4), (2, 0)])
+def test_no_rows_and_pieces_of_no_length_are_refused_in_one_line(rows: int, length: int) -> None:
+    model, stream = MODELS["lstm"]().eval(), torch.ones(7, dtype=torch.int64)
+    with pytest.raises(zoo.DataError, match=r"^\d rows in pieces of \d tokens; give at least one of each$"):
+        next(read_on(model, stream, rows=rows, length=length))

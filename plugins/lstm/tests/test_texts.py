@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import zoo
+import zoo_lstm
 from zoo_lstm.awd_lstm import awd_lstm
 from zoo_lstm.classifier import Attention, classifier
 from zoo_lstm.generation import generate
@@ -107,6 +109,24 @@ def test_awd_lstm_ties_its_head_to_its_embedding_and_has_the_papers_sizes() -> N
     assert shapes == [(48, 8), (48, 12), (32, 12)]
 
 
+def test_the_papers_averaged_sgd_is_a_recipe_that_averages_once_the_validation_is_stale(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 100)
+    run = zoo.train(
+        "lstm/awd_lstm",
+        str(tmp_path / "text.txt"),
+        output=tmp_path / "run",
+        recipe=Path(zoo_lstm.__file__).with_name("recipes") / "awd_lstm-asgd.toml",
+        settings={"epochs": 3, "lr": 1e-30, "weight_decay": 0.0, "average_after": 1, "precision": "fp32"},
+        device="cpu",
+        units=12,
+        embedding=8,
+    )
+    assert run.record.recipe.optimizer == "sgd"
+    assert [row.get("averaged_from") for row in run.history] == [None, None, run.history[1]["step"]]
+
+
 # -- classifiers --
 
 
@@ -160,10 +180,9 @@ def likelihood(model: Seq2Seq, source: Tensor, target: list[int]) -> float:
 def test_a_target_written_token_by_token_has_the_logits_of_the_whole(cell: str, attention: str) -> None:
     model = translator(cell=cell, attention=attention)
     source, target = torch.randint(1, VOCAB, (3, 9)), torch.randint(1, VOCAB, (3, 6))
-    memory, state = model.encode(source)
-    steps = []
+    state, steps = model.start(source), []
     for token in target.split(1, dim=1):
-        logits, state = model.step(token, memory, state)
+        logits, state = model.step(token, state)
         steps.append(logits)
     torch.testing.assert_close(torch.cat(steps, dim=1), model(source, target), atol=1e-5, rtol=1e-5)
 
@@ -224,3 +243,8 @@ def test_what_a_beam_finds_does_not_depend_on_the_rest_of_the_batch() -> None:
     for row in range(4):
         alone = model.search(source[row : row + 1], begin=BEGIN, end=END, length=6)
         assert torch.equal(together[row : row + 1], alone)
+
+
+def test_no_beams_are_refused_in_one_line() -> None:
+    with pytest.raises(zoo.DataError, match=r"^a search with 0 beams; give at least one$"):
+        translator().search(torch.ones(2, 9, dtype=torch.int64), begin=BEGIN, end=END, length=6, beams=0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import zoo
 from zoo_lstm.cells import LockedDropout
 from zoo_lstm.language_model import tied_head, token_vectors, vocabulary
 from zoo_lstm.lengths import embed
 from zoo_lstm.recurrent import Plan, read, recurrence
-from zoo_lstm.state import State
+from zoo_lstm.state import State, map_state
 
 
 def awd_lstm(
@@ -34,8 +33,8 @@ def awd_lstm(
     (`output_dropout`), and recurrent weights (`weight_dropout`). The defaults are the paper's for
     hundreds of passes over a small text; sizes are for bytes, not for its ten thousand words.
 
-    The paper's penalties on the size and change of states would be parts of the loss, and its averaged SGD
-    begins when the validation does not improve: its recipe has the averaged weights instead. Vectors are
+    The paper's penalties on the size and change of states would be parts of the loss. Its averaged SGD is
+    `recipes/awd_lstm-asgd.toml`; the model's own recipe, for few passes, has another optimizer. Vectors are
     scaled up before the layers, which is an addition: the network learns from the first steps.
 
     Raises `zoo.SpecError` for a problem that does not go from tokens to the same tokens, and for options
@@ -79,6 +78,10 @@ class AWDLSTM(nn.Module):
         """Tokens `[B, T]` to logits `[B, T, V]`; no token sees a later one."""
         return self.step(tokens)[0]
 
+    def start(self) -> State:
+        """The state of no text yet."""
+        return None
+
     def step(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Some more tokens `[B, T]` to logits `[B, T, V]`, and the state from which the next ones go on.
 
@@ -89,10 +92,13 @@ class AWDLSTM(nn.Module):
         logits: Tensor = self.head(self.after(states))
         return logits, state
 
+    def choose(self, state: State, rows: Tensor) -> State:
+        """The state of some rows of the batch, `[N]`, in any order."""
+        return map_state(lambda part: part[:, rows], state)
+
     def _vectors(self, tokens: Tensor) -> Tensor:
         """`[B, T, embedding]`; in training without some tokens of the vocabulary (Gal & Ghahramani 2016)."""
         if not self.training:
             return embed(self.embedding, tokens)
-        weight = self.embedding.weight
-        kept = self.tokens(weight.new_ones(len(weight), 1))  # [V, 1]
-        return F.embedding(tokens, weight * kept)
+        kept = self.tokens(self.embedding.weight.new_ones(self.embedding.num_embeddings, 1))  # [V, 1]
+        return embed(self.embedding, tokens, kept=kept)

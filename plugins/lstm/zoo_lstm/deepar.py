@@ -116,7 +116,12 @@ class DeepAR(nn.Module):
     def quantiles(
         self, history: Tensor, levels: Sequence[float] = (0.1, 0.5, 0.9), *, samples: int = 200, seed: int = 0
     ) -> Tensor:
-        """Values below which a share `levels` of the samples lie: `[Q, B, H, C]` for `history[B, T, C]`."""
+        """Values below which a share `levels` of the samples lie: `[Q, B, H, C]` for `history[B, T, C]`.
+
+        Raises `zoo.DataError` as `sample` does, and for levels that are no shares.
+        """
+        if wrong := [level for level in levels if not 0 <= level <= 1]:
+            raise zoo.DataError(f"quantiles of {wrong}: expected shares from 0 to 1")
         drawn = self.sample(history, samples, seed=seed)
         return drawn.quantile(torch.tensor(levels, dtype=drawn.dtype, device=drawn.device), dim=0)
 

@@ -8,7 +8,7 @@ import zoo
 from zoo_lstm.cells import LockedDropout
 from zoo_lstm.lengths import embed
 from zoo_lstm.recurrent import Plan, read, recurrence
-from zoo_lstm.state import State
+from zoo_lstm.state import State, map_state
 
 
 def language_model(
@@ -90,6 +90,10 @@ class LanguageModel(nn.Module):
         """Tokens `[B, T]` to logits `[B, T, V]`; no token sees a later one."""
         return self.step(tokens)[0]
 
+    def start(self) -> State:
+        """The state of no text yet."""
+        return None
+
     def step(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Some more tokens `[B, T]` to logits `[B, T, V]`, and the state from which the next ones go on.
 
@@ -100,3 +104,7 @@ class LanguageModel(nn.Module):
         states, state = read(self.lstm, vectors, state=state)  # [B, T, width]
         logits: Tensor = self.head(self.project(self.dropout(self.norm(states))))
         return logits, state
+
+    def choose(self, state: State, rows: Tensor) -> State:
+        """The state of some rows of the batch, `[N]`, in any order."""
+        return map_state(lambda part: part[:, rows], state)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import zoo
 
 PADDING = 0
 
 
-def embed(embedding: nn.Embedding, tokens: Tensor) -> Tensor:
-    """The vectors of `tokens[B, T]`: `[B, T, size]`; raises `zoo.DataError` for one that there is none of.
+def embed(embedding: nn.Embedding, tokens: Tensor, *, kept: Tensor | None = None) -> Tensor:
+    """The vectors of `tokens[B, T]`: `[B, T, size]`, each times its token's factor in `kept[V, 1]` if given.
 
-    On the CPU: an accelerator stops by itself, and elsewhere to look would be to wait for it.
+    Raises `zoo.DataError` for a token that there is no vector of. On the CPU: an accelerator stops by itself,
+    and elsewhere to look would be to wait for it.
     """
     try:
+        if kept is not None:
+            return F.embedding(tokens, embedding.weight * kept)
         vectors: Tensor = embedding(tokens)
     except IndexError:
         size = embedding.num_embeddings

@@ -108,5 +108,6 @@ class Scan(torch.autograd.Function):
 
 def _chunks(steps: Tensor, size: int) -> Tensor:
     """`[B, T, units]` to `[B, N, size, units]`, filled up at the end."""
-    whole = F.pad(steps, (0, 0, 0, -steps.shape[1] % size))
-    return whole.reshape(whole.shape[0], -1, size, whole.shape[2])
+    batch, length, units = steps.shape
+    whole = F.pad(steps, (0, 0, 0, -length % size))
+    return whole.reshape(batch, -(-length // size), size, units)

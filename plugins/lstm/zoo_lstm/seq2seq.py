@@ -84,10 +84,9 @@ class Seq2Seq(nn.Module):
 
         Padding after the source changes nothing, and no logits depend on a later token of the target.
         """
-        memory, state = self.encode(source)
-        return self.step(target, memory, state)[0]
+        return self.step(target, self.start(source))[0]
 
-    def encode(self, source: Tensor) -> tuple[Memory, State]:
+    def start(self, source: Tensor) -> tuple[Memory, State]:
         """What is known of `source[B, S]`, and the state from which the decoder starts."""
         lengths = real_lengths(source)  # [B]
         vectors = self.dropout(embed(self.source_embedding, source))
@@ -99,17 +98,23 @@ class Seq2Seq(nn.Module):
         start = start.tanh()
         return memory, (start, torch.zeros_like(start)) if self.cell == "lstm" else start
 
-    def step(self, target: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
+    def step(self, target: Tensor, state: tuple[Memory, State]) -> tuple[Tensor, tuple[Memory, State]]:
         """Some more tokens of the target `[B, T]` to logits `[B, T, V]`, and the state after them.
 
         Raises `zoo.DataError` for the state of another number of sources, and for tokens that are none.
         """
+        memory, before = state
         vectors = self.dropout(embed(self.target_embedding, target))
-        states, state = read(self.decoder, vectors, state=state)  # [B, T, units]
+        states, after = read(self.decoder, vectors, state=before)  # [B, T, units]
         found = self.score(self.query(states), memory.states, memory.real)  # [B, T, 2 units]
         joined = self.attentional(torch.cat([found, states], dim=2)).tanh()  # [B, T, units]
         logits: Tensor = self.head(self.dropout(joined))
-        return logits, state
+        return logits, (memory, after)
+
+    def choose(self, state: tuple[Memory, State], rows: Tensor) -> tuple[Memory, State]:
+        """The state of some rows of the batch, `[N]`, in any order, left out or repeated."""
+        memory, inner = state
+        return memory.choose(rows), map_state(lambda part: part[:, rows], inner)
 
     @torch.inference_mode()
     def search(self, source: Tensor, *, begin: int, end: int, length: int, beams: int = 4) -> Tensor:
@@ -117,17 +122,17 @@ class Seq2Seq(nn.Module):
 
         For `source[B, S]`; `begin` and `end` are the tokens that frame a target. The answer has none of the
         first, and padding after the last. The module is in evaluation mode. With one beam it is the greedy
-        answer that `zoo predict` gives.
+        answer that `zoo predict` gives. Raises `zoo.DataError` for no beams.
         """
-        memory, state = self.encode(source)
+        if beams < 1:
+            raise zoo.DataError(f"a search with {beams} beams; give at least one")
         rows = torch.arange(len(source), device=source.device).repeat_interleave(beams)  # [B * beams]
-        memory, state = memory.choose(rows), map_state(lambda part: part[:, rows], state)
+        state = self.choose(self.start(source), rows)
         last = torch.full((len(rows), 1), begin, device=source.device)
         beam = Beam(len(source), beams, end, source.device)
         for _ in range(length):
-            logits, state = self.step(last, memory, state)
-            came = beam.extend(logits[:, -1].float().log_softmax(dim=1))
-            state = map_state(lambda part, came=came: part[:, came], state)  # type: ignore[misc]
+            logits, state = self.step(last, state)
+            state = self.choose(state, beam.extend(logits[:, -1].float().log_softmax(dim=1)))
             last = beam.tokens[:, -1:]
         return beam.best()
 

@@ -17,8 +17,11 @@ def read_on(model: Stepping, stream: Tensor, *, rows: int, length: int) -> Itera
     The stream is cut into `rows` parts of one length, read side by side; up to `rows - 1` tokens at its end
     are left over. A piece starts from the state in which the one before it ended, but its gradients end where
     it begins: truncated backpropagation through time (Williams & Peng 1990). The model may be changed between
-    two pieces. Raises `zoo.DataError` for a stream that has no two tokens for each row.
+    two pieces. Raises `zoo.DataError` for a stream that has no two tokens for each row, and for no rows or
+    pieces of no length.
     """
+    if rows < 1 or length < 1:
+        raise zoo.DataError(f"{rows} rows in pieces of {length} tokens; give at least one of each")
     size = stream.shape[0] // rows
     if size < 2:
         raise zoo.DataError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from checkpoints import command, saved_encoder, saved_gpt2
 
@@ -69,23 +71,34 @@ def same(module: torch.nn.Module, name: str, tensor: torch.Tensor) -> bool:
 
 
 @pytest.mark.parametrize("model", ENCODERS)
-def test_few_samples_train_a_head_and_leave_the_encoder_as_it_was(model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("count", "settings", "expected"),
+    [
+        (120, {"epochs": 2}, set()),  # 60 train a head alone
+        (640, {"epochs": 2}, {"embeddings", "encoder"}),  # 320 train it first, and then all
+        (6040, {"epochs": 4, "steps": 8}, {"embeddings", "encoder"}),  # 3,020 train all from the start
+    ],
+)
+def test_every_variant_of_the_recipe_trains_what_it_says(
+    model: str, count: int, settings: dict[str, Any], expected: set[str], tmp_path: Path
+) -> None:
     source = published(model, tmp_path / "theirs")
+    chosen = {**settings, "batch_size": 16, "eval_samples": 32, "compile": False, "precision": "fp32"}
     run = zoo.train(
         model,
-        few(tmp_path, 120),
+        few(tmp_path, count),
         weights=source,
         output=tmp_path / "run",
-        settings={"epochs": 2, "batch_size": 8, "compile": False},
+        settings=chosen,
         device="cpu",
     )
-    before, after = zoo.load(model, weights=source, num_classes=2), zoo.load(run.path)
-    moved = {
-        name.partition(".")[0]
-        for name, tensor in before.state_dict().items()
-        if not same(after, name, tensor)
-    }
-    assert moved == {"head"}
+    before = zoo.load(model, weights=source).state_dict()
+    (last,) = Path(run.path, "last").glob("*.safetensors")  # what is best may be of the head's epoch
+    after = safetensors.torch.load_file(last)
+    moved = {name for name, tensor in before.items() if not torch.equal(after[f"model.{name}"], tensor)}
+    assert {name.partition(".")[0] for name in moved} - {"pooler"} == expected
+    assert run.record.state == "finished"
+    assert all(math.isfinite(value) for value in run.metrics.values())
 
 
 @pytest.mark.parametrize(

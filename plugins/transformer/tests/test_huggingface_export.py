@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from checkpoints import (
     ENCODERS,
@@ -24,6 +25,7 @@ from checkpoints import (
 )
 
 import zoo
+from zoo_transformer import huggingface
 
 FORMAT = "huggingface"
 SETTINGS = {"steps": 2, "batch_size": 4, "length": 12, "compile": False, "head_epochs": 0}
@@ -85,6 +87,67 @@ def test_their_library_gives_the_logits_of_a_gpt2(tmp_path: Path) -> None:
     tokens, _ = padded([13, 13])
     with torch.inference_mode():
         assert close(ours(tokens)[..., 1:], read.eval()(input_ids=tokens - 1).logits)
+
+
+@pytest.mark.parametrize("activation", ["gelu_tanh", "gelu", "relu"])
+def test_a_gpt_of_gpt2s_shape_is_written_as_one_and_read_again(activation: str, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("one good film, and a bad one\n" * 200)
+    shape = {**SMALL, "positions": "learned", "bias": True, "activation": activation}
+    run = zoo.train(
+        "transformer/gpt", str(text), output=tmp_path / "run", settings=SETTINGS, device="cpu", **shape
+    )
+    ours: Any = stirred(zoo.load(run.path))
+    done = zoo.export(ours, tmp_path / "ours", format=FORMAT)
+    read, told = transformers.AutoModelForCausalLM.from_pretrained(done.path, output_loading_info=True)
+    assert not told["missing_keys"]
+    assert not told["unexpected_keys"]
+    tokens = torch.randint(1, 259, (3, 12))
+    again: Any = zoo.load("transformer/gpt", weights=f"file:{done.path}")
+    with torch.inference_mode():
+        assert close(ours(tokens), read.eval()(input_ids=tokens).logits)
+        assert torch.equal(again(tokens), ours(tokens))
+    assert again.zoo.options["activation"] == activation
+    theirs = transformers.AutoTokenizer.from_pretrained(done.path)
+    (ids,) = theirs(["a good öne"])["input_ids"]
+    assert theirs.decode(ids) == "a good öne"
+    assert ids == [byte + 1 for byte in "a good öne".encode()]
+    prompt = torch.tensor([[theirs.eos_token_id, *theirs("a ")["input_ids"]]])
+    written = read.generate(prompt, max_new_tokens=8, do_sample=False, pad_token_id=0)
+    (record,) = zoo.predict(again, ["a "], length=8, temperature=0)
+    assert record["text"] == theirs.decode(written[0, prompt.shape[1] :], skip_special_tokens=True)
+
+
+NEARLY_GPT2 = {"positions": "learned", "activation": "gelu", "bias": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "no rotary positions, no SwiGLU, no layers without biases"),
+        ({**NEARLY_GPT2, "kv_heads": 2}, "no heads that share keys"),
+        ({**NEARLY_GPT2, "tied": False}, "no head of its own"),
+        ({**NEARLY_GPT2, "norm": "rms", "qk_norm": True}, "no RMSNorm, no norms of queries and keys"),
+    ],
+)
+def test_a_gpt_of_another_shape_is_not_written(options: dict[str, Any], told: str) -> None:
+    ours = zoo.load("transformer/gpt", **SMALL, **options)
+    with pytest.raises(zoo.WeightsError, match=f"GPT-2 has {told}.*; say --format"):
+        huggingface.gpt.write(ours)
+
+
+def test_their_own_gpt2_is_not_taken_for_a_gpt(tmp_path: Path) -> None:
+    _, source = saved_gpt2(tmp_path / "theirs")
+    with pytest.raises(zoo.WeightsError, match="load it as transformer/gpt2"):
+        zoo.load("transformer/gpt", weights=source)
+
+
+def test_tensors_of_a_gpt_alone_are_read_under_their_own_names(tmp_path: Path) -> None:
+    ours = zoo.load("transformer/gpt")
+    safetensors.torch.save_file(ours.state_dict(), tmp_path / "plain.safetensors")
+    again = zoo.load("transformer/gpt", weights=f"file:{tmp_path / 'plain.safetensors'}")
+    tokens = torch.randint(1, 259, (1, 9))
+    assert torch.equal(again.eval()(tokens), ours.eval()(tokens))
 
 
 def test_their_own_choice_of_class_and_tokenizer_is_the_right_one(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class Embeddings(nn.Module):
         self.tokens = nn.Embedding(vocab_size, dim)
         self.positions = nn.Embedding(positions, dim)
         self.segments = nn.Embedding(segments, dim) if segments else None
-        self.norm = style.norm(dim)
+        self.norm = style.make_norm(dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -3,13 +3,13 @@
 Pre-norm (Xiong et al. 2020, figure 1b) with rotary positions (Su et al. 2021) and a SwiGLU MLP (Shazeer
 2020); no biases. LayerNorm rather than RMSNorm: torch fuses it in mixed precision too. A `Style` makes it
 that of a model which was published otherwise. In shapes, B is the batch, T and S the lengths of two
-sequences, D the model's dimension, N the number of heads.
+sequences, D the model's dimension, N the number of heads, M that of heads with keys and values of their own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,21 +17,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import zoo
+from zoo_transformer.state import Keys, Past, State
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
 }
+NORMS = ("layer", "rms")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
     """How a block is made; as it stands, this package's own way.
 
-    `activation` is that of the MLP: `swiglu`, or one of `ACTIVATIONS` in an MLP `hidden` wide. `post_norm`
-    has the norm after each sum (Xiong et al. 2020, figure 1a), and then none at the end of the stack.
+    `activation` is that of the MLP: `swiglu`, which never has a `bias`, or one of `ACTIVATIONS` in an MLP
+    `hidden` wide. `post_norm` has the norm after each sum (Xiong et al. 2020, figure 1a), and then none at
+    the end of the stack. `norm` is `layer` or `rms` (Zhang & Sennrich 2019). With `kv_heads`, heads share
+    keys and values in so many groups (Ainslie et al. 2023); `qk_norm` has a norm over each head's queries
+    and keys (Henry et al. 2020).
     """
 
     rotary: bool = True
@@ -40,58 +44,22 @@ class Style:
     activation: str = "swiglu"
     hidden: int = 0
     eps: float = 1e-5
+    norm: str = "layer"
+    kv_heads: int = 0
+    qk_norm: bool = False
 
-    def norm(self, dim: int) -> nn.LayerNorm:
-        """LayerNorm over `dim` features."""
+    def make_norm(self, dim: int) -> nn.Module:
+        """The norm over `dim` features."""
+        if self.norm == "rms":
+            return nn.RMSNorm(dim, eps=self.eps)
         return nn.LayerNorm(dim, eps=self.eps, bias=self.bias)
 
-    def mlp(self, dim: int) -> nn.Module:
+    def make_mlp(self, dim: int) -> nn.Module:
         """What works on each position by itself."""
         return SwiGLU(dim) if self.activation == "swiglu" else MLP(dim, self)
 
 
 OURS = Style()
-
-
-class Past:
-    """The keys and values that one block's attention has read, so that they are not computed again."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.size = limit, 0
-        self._kept: Tensor | None = None  # [2, B, N, limit, D / N], made once
-
-    def join(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """All up to the new ones `[B, N, T, D / N]`, in order."""
-        count, heads, new, size = key.shape
-        if self._kept is None:
-            self._kept = key.new_empty(2, count, heads, self.limit, size)
-        end = self.size + new
-        self._kept[0, :, :, self.size : end], self._kept[1, :, :, self.size : end] = key, value
-        self.size = end
-        return self._kept[0, :, :, :end], self._kept[1, :, :, :end]
-
-    def check(self, tokens: Tensor) -> None:
-        """Raises `zoo.DataError` where `tokens[B, T]` are too many, or of another number of texts."""
-        if self._kept is not None and self._kept.shape[1] != len(tokens):
-            raise zoo.DataError(
-                f"a state of {self._kept.shape[1]} texts for a batch of {len(tokens)}; "
-                "go on with the texts that it is of, or begin with none"
-            )
-        if self.size + tokens.shape[1] > self.limit:
-            raise zoo.DataError(
-                f"{self.size + tokens.shape[1]:,} tokens for a state that holds {self.limit:,}; "
-                "begin with none and the last of them"
-            )
-
-
-State = list[Past] | None  # of every block
-
-
-def continued(state: State, tokens: Tensor, *, depth: int, limit: int) -> list[Past]:
-    """The state, or a new one of `depth` blocks, that has room for `tokens[B, T]`; raises `zoo.DataError`."""
-    state = state or [Past(limit) for _ in range(depth)]
-    state[0].check(tokens)
-    return state
 
 
 class Transformer(nn.Module):
@@ -117,10 +85,11 @@ class Transformer(nn.Module):
         super().__init__()
         self.pairs = dim // heads // 2 if style.rotary else 0
         self.base = base
+        self.causal = causal
         self.blocks = nn.ModuleList(
             Block(dim, heads, causal=causal, cross=cross, dropout=dropout, style=style) for _ in range(depth)
         )
-        self.norm = nn.Identity() if style.post_norm else style.norm(dim)
+        self.norm = nn.Identity() if style.post_norm else style.make_norm(dim)
 
     def forward(
         self,
@@ -130,26 +99,52 @@ class Transformer(nn.Module):
         keep: Tensor | None = None,
         memory: Tensor | None = None,
         memory_keep: Tensor | None = None,
-        past: Sequence[Past] | None = None,
+        state: State | None = None,
     ) -> Tensor:
         """`hidden[B, T, D]` to the same shape.
 
         `positions[T, axes]`: where each element is, along one axis or several; by default 0 to T - 1.
         `keep[B, T]` and `memory_keep[B, S]`: which elements of `hidden` and `memory[B, S, D]` may be
-        seen, at least one in each row; by default all. A causal stack takes no `keep`: what comes after
-        an element it does not see anyhow. `past`, of a causal stack, has for each block what came before,
-        and takes `hidden` in.
+        seen, by default all; at least one in each row, unless the stack is causal, where each sees itself.
+        A causal stack's `state` is what came before, which `keep` speaks of too, and the memory; it takes
+        `hidden` in.
         """
-        turns = self._turns(hidden, positions) if self.pairs else None
+        turns = self._turns(hidden, positions, state) if self.pairs else None
+        mask = self._mask(hidden, keep, state)
+        if state is not None:
+            memory_keep = state.memory_keep
+        memory_mask = None if memory_keep is None else memory_keep[:, None, None]  # [B, 1, 1, S]
         for number, block in enumerate(self.blocks):
-            hidden = block(hidden, turns, keep, memory, memory_keep, past[number] if past else None)
+            past = None if state is None else state.past[number]
+            known = memory if state is None or not state.memory else state.memory[number]
+            hidden = block(hidden, turns, mask, known, memory_mask, past)
         out: Tensor = self.norm(hidden)
         return out
 
-    def _turns(self, hidden: Tensor, positions: Tensor | None) -> Tensor:
+    def read(self, memory: Tensor) -> list[Keys]:
+        """What each block looks up of `memory[B, S, D]`, for a `State` to hold."""
+        return [block.cross.keys(memory) for block in self.blocks]  # type: ignore[union-attr, operator]
+
+    def _turns(self, hidden: Tensor, positions: Tensor | None, state: State | None) -> Tensor:
         if positions is None:
-            positions = torch.arange(hidden.shape[1], device=hidden.device)[:, None]
+            start = 0 if state is None else state.size
+            positions = torch.arange(start, start + hidden.shape[1], device=hidden.device)[:, None]
         return rotary_turns(positions, self.pairs, self.base)
+
+    def _mask(self, hidden: Tensor, keep: Tensor | None, state: State | None) -> Tensor | None:
+        """Who sees whom, bool `[..., T, S]`; None where the attention knows that by itself."""
+        if not self.causal:
+            return None if keep is None else keep[:, None, None]  # [B, 1, 1, T]
+        new = hidden.shape[1]
+        total = new if state is None else state.size + new
+        if keep is None and new in (1, total):
+            return None
+        everyone = torch.ones(new, total, dtype=torch.bool, device=hidden.device)
+        earlier = everyone.tril(total - new)
+        if keep is None:
+            return earlier
+        itself = everyone.triu(total - new)  # and what is later, which `earlier` leaves out
+        return (earlier & (keep[:, None] | itself))[:, None]  # [B, 1, T, S]
 
 
 class Block(nn.Module):
@@ -160,30 +155,30 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.post_norm = style.post_norm
-        self.norm_attention = style.norm(dim)
-        self.attention = Attention(dim, heads, causal=causal, bias=style.bias)
+        self.norm_attention = style.make_norm(dim)
+        self.attention = Attention(dim, heads, causal=causal, style=style)
         if cross:
-            self.norm_cross = style.norm(dim)
-            self.cross = Attention(dim, heads, bias=style.bias)
-        self.norm_mlp = style.norm(dim)
-        self.mlp = style.mlp(dim)
+            self.norm_cross = style.make_norm(dim)
+            self.cross = Attention(dim, heads, style=style)
+        self.norm_mlp = style.make_norm(dim)
+        self.mlp = style.make_mlp(dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
         hidden: Tensor,
         turns: Tensor | None,
-        keep: Tensor | None,
-        memory: Tensor | None,
-        memory_keep: Tensor | None,
+        mask: Tensor | None,
+        memory: Tensor | Keys | None,
+        memory_mask: Tensor | None,
         past: Past | None = None,
     ) -> Tensor:
         """`hidden[B, T, D]` to the same shape."""
         hidden = self._add(
-            hidden, self.norm_attention, lambda seen: self.attention(seen, seen, keep, turns, past)
+            hidden, self.norm_attention, lambda seen: self.attention(seen, mask=mask, turns=turns, past=past)
         )
         if memory is not None:
-            hidden = self._add(hidden, self.norm_cross, lambda seen: self.cross(seen, memory, memory_keep))
+            hidden = self._add(hidden, self.norm_cross, lambda seen: self.cross(seen, memory, memory_mask))
         return self._add(hidden, self.norm_mlp, self.mlp)
 
     def _add(self, hidden: Tensor, norm: nn.Module, part: Callable[[Tensor], Tensor]) -> Tensor:
@@ -198,47 +193,76 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """Scaled dot-product attention with several heads (Vaswani et al. 2017, section 3.2)."""
 
-    def __init__(self, dim: int, heads: int, *, causal: bool = False, bias: bool = False) -> None:
+    def __init__(self, dim: int, heads: int, *, causal: bool = False, style: Style = OURS) -> None:
         super().__init__()
-        self.heads = heads
+        size = dim // heads
+        self.heads, self.kv_heads = heads, style.kv_heads or heads
         self.causal = causal
-        self.query = nn.Linear(dim, dim, bias=bias)
-        self.key_value = nn.Linear(dim, 2 * dim, bias=bias)
-        self.out = nn.Linear(dim, dim, bias=bias)
+        self.query = nn.Linear(dim, dim, bias=style.bias)
+        self.key_value = nn.Linear(dim, 2 * self.kv_heads * size, bias=style.bias)
+        self.query_norm = style.make_norm(size) if style.qk_norm else None
+        self.key_norm = style.make_norm(size) if style.qk_norm else None
+        self.out = nn.Linear(dim, dim, bias=style.bias)
 
     def forward(
         self,
         hidden: Tensor,
-        memory: Tensor,
-        keep: Tensor | None = None,
+        memory: Tensor | Keys | None = None,
+        mask: Tensor | None = None,
         turns: Tensor | None = None,
         past: Past | None = None,
     ) -> Tensor:
-        """`hidden[B, T, D]` sees `memory[B, S, D]` where `keep[B, S]`; gives `[B, T, D]`.
+        """`hidden[B, T, D]` sees itself, or `memory[B, S, D]`, or the `keys` of that; gives `[B, T, D]`.
 
-        `turns` holds the rotary positions where the two are one sequence; `past` what came before it.
+        `mask` is true where one sees another, and is broadcast to `[B, N, T, S]`. Where `hidden` sees
+        itself, `turns` holds the rotary positions, and `past` what came before it.
         """
-        query = self._split(self.query(hidden))  # [B, N, T, D / N]
-        key, value = map(self._split, self.key_value(memory).chunk(2, dim=2))  # [B, N, S, D / N]
-        if turns is not None:
-            query, key = rotate(query, turns), rotate(key, turns)
-        mask = None if keep is None else keep[:, None, None]  # [B, 1, 1, S]
-        causal = self.causal
+        query, key, value = self._itself(hidden, turns) if memory is None else self._other(hidden, memory)
         if past is not None:
             key, value = past.join(key, value)
-            causal = key.shape[2] == query.shape[2]
-            mask = None if causal else _later(query.shape[2], key.shape[2], query.device)
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+        found = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=self.causal and mask is None and (past is None or query.shape[2] == key.shape[2]),
+            enable_gqa=self.kv_heads != self.heads,
+        )
         out: Tensor = self.out(found.transpose(1, 2).flatten(2))
         return out
 
+    def keys(self, memory: Tensor) -> Keys:
+        """Keys and values `[B, M, S, D / N]` of `memory[B, S, D]`."""
+        key, value = self._split(self.key_value(memory)).chunk(2, dim=2)  # [B, S, M, D / N]
+        return self._normed(key, self.key_norm).transpose(1, 2), value.transpose(1, 2)
+
+    def _other(self, hidden: Tensor, memory: Tensor | Keys) -> tuple[Tensor, Tensor, Tensor]:
+        query = self._normed(self._split(self.query(hidden)), self.query_norm)  # [B, T, N, D / N]
+        return query.transpose(1, 2), *(self.keys(memory) if isinstance(memory, Tensor) else memory)
+
+    def _itself(self, hidden: Tensor, turns: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The three by one product, and queries and keys by one rotation: they are many small steps else."""
+        weight = torch.cat([self.query.weight, self.key_value.weight])
+        bias = None if self.query.bias is None else torch.cat([self.query.bias, self.key_value.bias])
+        joined = self._split(F.linear(hidden, weight, bias))  # [B, T, N + 2 M, D / N]
+        sizes = [self.heads, self.kv_heads, self.kv_heads]
+        if turns is not None and self.query_norm is None:
+            turned, value = torch.split(joined, [sum(sizes[:2]), sizes[2]], dim=2)
+            query, key = torch.split(rotate(turned, turns), sizes[:2], dim=2)
+        else:
+            query, key, value = torch.split(joined, sizes, dim=2)
+            query, key = self._normed(query, self.query_norm), self._normed(key, self.key_norm)
+            if turns is not None:
+                query, key = rotate(query, turns), rotate(key, turns)
+        return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+
+    def _normed(self, features: Tensor, norm: nn.Module | None) -> Tensor:
+        out: Tensor = features if norm is None else norm(features)
+        return out
+
     def _split(self, features: Tensor) -> Tensor:
-        return features.view(*features.shape[:2], self.heads, -1).transpose(1, 2)
-
-
-def _later(new: int, total: int, device: torch.device) -> Tensor:
-    """Which of `total` elements each of the last `new` ones may see: bool `[new, total]`."""
-    return torch.ones(new, total, dtype=torch.bool, device=device).tril(total - new)
+        """`[B, T, heads * D / N]` to `[B, T, heads, D / N]`."""
+        return features.view(*features.shape[:2], -1, self.out.in_features // self.heads)
 
 
 class SwiGLU(nn.Module):
@@ -273,23 +297,30 @@ class MLP(nn.Module):
 
 
 def rotary_turns(positions: Tensor, pairs: int, base: float) -> Tensor:
-    """Cosine and sine of the angles by which `pairs` pairs of features are turned, `[2, T, pairs]`.
+    """Cosine and signed sine of the angles that `rotate` turns by, `[2, T, 1, 2 pairs]`.
 
-    `positions` is `[T, axes]`; each axis has an equal share of the pairs, turned by geometrically
-    falling frequencies (Su et al. 2021, equation 15).
+    `positions` is `[T, axes]`; each axis has an equal share of the pairs of features.
     """
-    share = pairs // positions.shape[1]
+    angles = angles_of(positions, pairs, base)  # [T, pairs]
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([torch.cat([cos, cos], dim=1), torch.cat([-sin, sin], dim=1)])[:, :, None]
+
+
+def angles_of(positions: Tensor, pairs: int, base: float) -> Tensor:
+    """`positions[..., axes]` to `pairs` angles `[..., pairs]`, an equal share for each axis.
+
+    Their frequencies fall geometrically (Vaswani et al. 2017, section 3.5; Su et al. 2021, equation 15).
+    """
+    share = pairs // positions.shape[-1]
     frequencies = base ** (-torch.arange(share, device=positions.device) / share)  # [share]
-    angles = (positions[:, :, None] * frequencies).flatten(1)  # [T, pairs]
-    return torch.stack([angles.cos(), angles.sin()])
+    return (positions[..., None] * frequencies).flatten(-2)
 
 
 def rotate(features: Tensor, turns: Tensor) -> Tensor:
-    """`features[B, N, T, 2 pairs]`, each pair (one from either half) turned by its position's angle.
+    """`features[B, T, N, 2 pairs]`, each pair (one from either half) turned by its position's angle.
 
     The product of a query and a key so turned depends on their distance, not on where they are.
     """
     cos, sin = turns
-    first, second = features.chunk(2, dim=-1)
-    turned = torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
-    return turned.type_as(features)
+    halves = features.roll(features.shape[-1] // 2, dims=-1)  # each feature's other one
+    return torch.addcmul(features * cos, halves, sin).type_as(features)

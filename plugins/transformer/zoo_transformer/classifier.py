@@ -58,7 +58,7 @@ class Classifier(nn.Module):
         real = real_tokens(tokens)  # [B, T]
         vectors = self.embedding(tokens).masked_fill(~real[:, :, None], 0).transpose(1, 2)  # [B, D, T]
         gathered = self.gather(F.pad(vectors, (0, self.stride))).transpose(1, 2)  # [B, N, D]
-        real = real.view(len(real), -1, self.stride).any(dim=2)  # [B, N]
+        real = real.view(real.shape[0], -1, self.stride).any(dim=2)  # [B, N]
         hidden = self.encoder(self.dropout(gathered), keep=real)
         logits: Tensor = self.head(self.dropout(masked_mean(hidden, real)))
         return logits

@@ -14,6 +14,7 @@ from zoo_transformer.vocabulary import FOREIGN
 Shapes = Mapping[str, tuple[int, ...]]
 Read = Callable[[str], bytes | None]
 Config = dict[str, Any]
+Describer = Callable[[Config, Shapes, Read], dict[str, Any]]
 
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -25,7 +26,8 @@ POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first
 PARTS = {"Transformer", "Pooling", "Normalize"}  # of a sentence encoder, as far as they are known here
 
 
-def _describe_gpt2(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
+def describe_gpt2(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
+    """Of GPT-2, whose token `n` is ours `n + 1`."""
     dim, positions = config["n_embd"], config["n_positions"]
     size = config["vocab_size"] + 1  # padding
     problem = zoo.Problem(
@@ -46,7 +48,8 @@ def _describe_gpt2(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]
     return {"problem": problem, "receipt": {"options": options}, **_texts(read, positions, size)}
 
 
-def _describe_bert(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
+def describe_bert(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
+    """Of BERT, with or without a head or a pooler."""
     pooled = any(name.endswith("pooler.dense.weight") for name in shapes)
     options = {
         "dim": config["hidden_size"],
@@ -63,7 +66,8 @@ def _describe_bert(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]
     return _describe_encoder(config, options, shapes, read)
 
 
-def _describe_distilbert(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
+def describe_distilbert(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
+    """Of DistilBERT, which has no segments."""
     options = {
         "dim": config["dim"],
         "depth": config["n_layers"],
@@ -105,7 +109,24 @@ def _describe_encoder(config: Config, options: Config, shapes: Shapes, read: Rea
     }
 
 
-DESCRIBERS = {"gpt2": _describe_gpt2, "bert": _describe_bert, "distilbert": _describe_distilbert}
+def describe_padded_gpt2(config: Config, shapes: Shapes, read: Read) -> dict[str, Any]:
+    """A GPT-2 whose token 0 is padding, as one of this package's own, which numbers tokens alike."""
+    told = describe_gpt2(config, shapes, read)
+    theirs = told["receipt"]["options"]
+    if config.get("pad_token_id") != 0 or theirs["hidden"] != 4 * theirs["dim"] or theirs["eps"] != 1e-5:
+        raise zoo.WeightsError("config.json is not of an exported gpt; load it as transformer/gpt2")
+    options = {name: theirs[name] for name in ("dim", "depth", "heads", "activation", "dropout")}
+    size, length = config["vocab_size"], theirs["positions"]
+    problem = zoo.Problem(
+        task="language-modeling",
+        input=zoo.TokenInput(vocab_size=size, length=length),
+        output=zoo.TokenOutput(vocab_size=size, length=length),
+    )
+    return {
+        "problem": problem,
+        "receipt": {"options": {**options, "positions": "learned", "bias": True}},
+        **_texts(read, length, size),
+    }
 
 
 def _sentence_options(read: Read) -> Config:

@@ -9,8 +9,9 @@ from torch import nn
 
 import zoo
 from zoo_transformer.bert import Bert
+from zoo_transformer.block import SwiGLU
 from zoo_transformer.configs import POOLINGS, Config
-from zoo_transformer.gpt2 import GPT2
+from zoo_transformer.gpt import GPT
 
 THEIR_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
 OTHER_FORMATS = "say --format onnx, torch or safetensors"
@@ -19,7 +20,7 @@ UNLIKE = "Hugging Face's {} classifies through a layer with {}, which this model
 
 def config_of(module: nn.Module) -> tuple[Config, bool]:
     """Their configuration for a module, and whether it is an encoder without a head."""
-    if isinstance(module, GPT2):
+    if isinstance(module, GPT):
         return _gpt2_config(module), False
     if not isinstance(module, Bert):
         raise zoo.WeightsError(f"Hugging Face's layout has no place for a {type(module).__name__}")
@@ -32,8 +33,11 @@ def config_of(module: nn.Module) -> tuple[Config, bool]:
     return {**config, **classes}, module.head is None
 
 
-def _gpt2_config(module: GPT2) -> Config:
+def _gpt2_config(module: GPT) -> Config:
     block: Any = module.decoder.blocks[0]
+    positions: Any = module.positions
+    if foreign := _unlike_gpt2(module, block):
+        raise zoo.WeightsError(f"Hugging Face's GPT-2 has no {', no '.join(foreign)}; {OTHER_FORMATS}")
     end = module.embedding.num_embeddings - 1
     return {
         "model_type": "gpt2",
@@ -43,13 +47,29 @@ def _gpt2_config(module: GPT2) -> Config:
         "n_layer": len(module.decoder.blocks),
         "n_head": block.attention.heads,
         "n_inner": block.mlp.expand.out_features,
-        "n_positions": module.positions.num_embeddings,
+        "n_positions": positions.num_embeddings,
         "activation_function": THEIR_ACTIVATIONS[block.mlp.activation],
         "layer_norm_epsilon": block.norm_mlp.eps,
         **dict.fromkeys(("resid_pdrop", "embd_pdrop"), module.dropout.p),
         "bos_token_id": end,
         "eos_token_id": end,
+        **({"pad_token_id": 0} if module.padded else {}),
     }
+
+
+def _unlike_gpt2(module: GPT, block: Any) -> list[str]:
+    """What a GPT has that GPT-2 has not."""
+    attention = block.attention
+    own = {
+        "rotary positions": module.positions is None,
+        "SwiGLU": isinstance(block.mlp, SwiGLU),
+        "RMSNorm": isinstance(block.norm_mlp, nn.RMSNorm),
+        "layers without biases": attention.out.bias is None,
+        "heads that share keys": attention.kv_heads != attention.heads,
+        "norms of queries and keys": attention.query_norm is not None,
+        "head of its own": module.head is not None,
+    }
+    return [name for name, is_so in own.items() if is_so]
 
 
 def _bert_config(module: Bert) -> Config:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 import zoo
-from zoo_transformer.block import State, Style, Transformer, continued
+from zoo_transformer.block import Style, Transformer
+from zoo_transformer.gpt import GPT
 from zoo_transformer.problems import check_same
-from zoo_transformer.published import STD, WITH_THE_LAST, check_options, initialise
-
-NEVER = -1e4  # the logit of padding: no share of a probability is left, and fp16 can hold it
+from zoo_transformer.published import STD, check_options, initialise
 
 
 def gpt2(
@@ -43,51 +41,16 @@ def gpt2(
         "gpt2", dim=dim, heads=heads, activation=activation, length=source.length, positions=positions
     )
     style = Style(rotary=False, bias=True, activation=activation, hidden=hidden or 4 * dim, eps=eps)
-    decoder = Transformer(dim, depth, heads, causal=True, dropout=dropout, style=style)
-    return GPT2(source.vocab_size - 1, positions, decoder, dim, dropout)
-
-
-class GPT2(nn.Module):
-    """Vectors for tokens and places, causal blocks, and the tokens' vectors again to score the next."""
-
-    def __init__(self, words: int, positions: int, decoder: Transformer, dim: int, dropout: float) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(words, dim)
-        self.positions = nn.Embedding(positions, dim)
-        self.decoder = decoder
-        self.dropout = nn.Dropout(dropout)
-        self.apply(initialise)
-        for block in decoder.blocks:  # what is added to the stream, less for each addition (section 2.3)
-            for layer in (block.attention.out, block.mlp.contract):
-                nn.init.normal_(layer.weight, std=STD / (2 * len(decoder.blocks)) ** 0.5)
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Which parameters belong to which layer, in timm's words, for learning rates that fall by layer."""
-        blocks = r"^decoder\.blocks" if coarse else r"^decoder\.blocks\.(\d+)"
-        layers = [(blocks, None), (r"^decoder\.norm", WITH_THE_LAST)]
-        return {"stem": r"^embedding|^positions", "blocks": layers}
-
-    @property
-    def step_limit(self) -> int:
-        """How many tokens a state holds."""
-        return self.positions.num_embeddings
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens `[B, T]` to logits `[B, T, V]`; padding on the right is seen by no token before it."""
-        return self._logits(tokens, None)
-
-    def step(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """More tokens `[B, T]` to logits `[B, T, V]`, and the state to go on from; the one given is used up.
-
-        Raises `zoo.DataError` for more than `step_limit` tokens, or a state of another number of texts.
-        """
-        state = continued(state, tokens, depth=len(self.decoder.blocks), limit=self.step_limit)
-        return self._logits(tokens, state), state
-
-    def _logits(self, tokens: Tensor, past: State) -> Tensor:
-        start = past[0].size if past else 0
-        words = (tokens - 1).clamp_min(0)
-        hidden = self.embedding(words) + self.positions.weight[start : start + tokens.shape[1]]
-        hidden = self.decoder(self.dropout(hidden), past=past)  # [B, T, D]
-        logits = F.linear(hidden, self.embedding.weight)  # [B, T, V - 1]
-        return F.pad(logits, (1, 0), value=NEVER)
+    module = GPT(
+        nn.Embedding(source.vocab_size - 1, dim),
+        Transformer(dim, depth, heads, causal=True, dropout=dropout, style=style),
+        limit=positions,
+        positions=nn.Embedding(positions, dim),
+        padded=False,
+        dropout=dropout,
+    ).apply(initialise)
+    blocks: Any = module.decoder.blocks
+    for block in blocks:  # what is added to the stream, less for each addition (section 2.3)
+        for layer in (block.attention.out, block.mlp.contract):
+            nn.init.normal_(layer.weight, std=STD / (2 * depth) ** 0.5)
+    return module

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
-from zoo_transformer.block import Transformer
+from zoo_transformer.block import OURS, Style, Transformer, angles_of
 from zoo_transformer.problems import check_heads
-from zoo_transformer.tokens import embedding, real_tokens
+from zoo_transformer.state import State
+from zoo_transformer.tokens import embedding, places_of, real_tokens
+
+STYLES = ("modern", "vaswani")
 
 
 def seq2seq(
-    problem: zoo.Problem, *, dim: int = 96, depth: int = 2, heads: int = 4, dropout: float = 0.1
+    problem: zoo.Problem,
+    *,
+    dim: int = 96,
+    depth: int = 2,
+    heads: int = 4,
+    dropout: float = 0.1,
+    style: str = "modern",
 ) -> nn.Module:
     """One sequence from another: source `[B, S]` and target so far `[B, T]` to logits `[B, T, V]`.
 
@@ -21,29 +31,90 @@ def seq2seq(
     out. Sources and targets have token vectors of their own, since they need not be of the same
     vocabulary; the head is the table of the targets' vectors (section 3.4).
 
-    Raises `zoo.SpecError` for a problem without tokens in and out, or a `dim` that does not divide into
-    heads.
+    `style` is `modern`, this package's own block, or `vaswani`, that of the paper: the norm after each sum,
+    ReLU in an MLP four times `dim` wide, biases, vectors times the root of `dim` and sinusoids added to
+    them, of which a share is left out too (section 5.4).
+
+    Raises `zoo.SpecError` for a problem without tokens in and out, an unknown style, or a `dim` that does
+    not divide into heads.
     """
     source, target = problem.expect("seq2seq", zoo.TokenInput, zoo.TokenOutput)
     check_heads("seq2seq", dim, heads)
-    return Seq2Seq(source.vocab_size, target.vocab_size, dim, depth, heads, dropout)
+    if style not in STYLES:
+        raise zoo.SpecError("seq2seq", [f"style = {style!r}: not known; known: {', '.join(STYLES)}"])
+    paper = Style(rotary=False, bias=True, post_norm=True, activation="relu", hidden=4 * dim)
+    chosen = paper if style == "vaswani" else OURS
+    return Seq2Seq(
+        embedding(source.vocab_size, dim),
+        Transformer(dim, depth, heads, dropout=dropout, style=chosen),
+        embedding(target.vocab_size, dim),
+        Transformer(dim, depth, heads, causal=True, cross=True, dropout=dropout, style=chosen),
+        dropout=0.0 if chosen.rotary else dropout,
+    )
 
 
 class Seq2Seq(nn.Module):
-    """An encoder of the source, and a causal decoder that sees all of what it gives."""
+    """An encoder of the source, and a causal decoder that sees all of what it gives.
+
+    Where the blocks have no rotary positions, sinusoids are added to the vectors; `dropout` lies on these.
+    """
 
     def __init__(
-        self, source_vocab: int, target_vocab: int, dim: int, depth: int, heads: int, dropout: float
+        self,
+        source_words: nn.Embedding,
+        encoder: Transformer,
+        target_words: nn.Embedding,
+        decoder: Transformer,
+        *,
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.source_embedding = embedding(source_vocab, dim)
-        self.encoder = Transformer(dim, depth, heads, dropout=dropout)
-        self.target_embedding = embedding(target_vocab, dim)
-        self.decoder = Transformer(dim, depth, heads, causal=True, cross=True, dropout=dropout)
+        self.source_embedding = source_words
+        self.encoder = encoder
+        self.target_embedding = target_words
+        self.decoder = decoder
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Source `[B, S]`, target `[B, T]` to logits `[B, T, V]`; padding is seen in neither."""
-        real = real_tokens(source)  # [B, S]
-        memory = self.encoder(self.source_embedding(source), keep=real)  # [B, S, D]
-        hidden = self.decoder(self.target_embedding(target), memory=memory, memory_keep=real)  # [B, T, D]
+        memory, real = self._encode(source)
+        places = torch.arange(target.shape[1], device=target.device)
+        vectors = self._vectors(self.target_embedding, target, places)
+        hidden = self.decoder(vectors, memory=memory, memory_keep=real)  # [B, T, D]
         return F.linear(hidden, self.target_embedding.weight)
+
+    def start(self, source: Tensor) -> State:
+        """What the decoder looks up of `source[B, S]`, and no target yet."""
+        memory, real = self._encode(source)
+        return State(len(self.decoder.blocks), memory=self.decoder.read(memory), memory_keep=real)
+
+    def step(self, target: Tensor, state: State) -> tuple[Tensor, State]:
+        """More tokens of the target `[B, T]` to logits `[B, T, V]`, and the state after them.
+
+        The one given is used up. Raises `zoo.DataError` for that of another number of sources.
+        """
+        places, real = state.take(target)
+        vectors = self._vectors(self.target_embedding, target, places)
+        hidden = self.decoder(vectors, keep=real, state=state)
+        return F.linear(hidden, self.target_embedding.weight), state
+
+    def choose(self, state: State, rows: Tensor) -> State:
+        """The state of some rows of the batch, `[N]`, in any order, left out or repeated."""
+        return state.choose(rows)
+
+    def _encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """`source[B, S]` as memory `[B, S, D]`, and which of it is real, `[B, S]`."""
+        real = real_tokens(source)
+        vectors = self._vectors(self.source_embedding, source, places_of(real))
+        return self.encoder(vectors, keep=real), real
+
+    def _vectors(self, words: nn.Embedding, tokens: Tensor, places: Tensor) -> Tensor:
+        """`[B, T, D]` of tokens at those places, `[T]` or `[B, T]`."""
+        vectors: Tensor = words(tokens)
+        if self.encoder.pairs:  # the blocks turn by the places themselves
+            return vectors
+        dim = vectors.shape[2]
+        angles = angles_of(places[..., None], dim // 2, self.encoder.base)  # [..., T, D / 2]
+        waves = torch.cat([angles.sin(), angles.cos()], dim=-1)
+        out: Tensor = self.dropout(vectors * dim**0.5 + waves)
+        return out

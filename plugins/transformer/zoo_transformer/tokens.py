@@ -20,3 +20,8 @@ def real_tokens(tokens: Tensor) -> Tensor:
     real = tokens != PADDING
     first = torch.arange(tokens.shape[1], device=tokens.device) == 0  # [T]
     return real | (first & ~real.any(dim=1, keepdim=True))
+
+
+def places_of(real: Tensor) -> Tensor:
+    """How many real tokens come before each, `[B, T]`; padding on either side moves none of them."""
+    return (real.cumsum(dim=1) - 1).clamp_min(0)

@@ -1,0 +1,72 @@
+"""`zoo recommend --probe` about data sets of which evidence knows what each model reaches in the end.
+
+Told of the other data sets' evidence alone, the recommender probes among the models that were trained on
+the set.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import zoo
+from recommend_real.regret import FEWEST, Told, Trained, read_evidence, read_trained
+from zoo.data import load_dataset
+from zoo.data.dataset import Dataset
+from zoo.recommender import find_device
+from zoo.recommender.rank import Question
+from zoo.registry import installed
+from zoo.specs import Evidence
+
+
+def problems(evidence: Path) -> list[str]:
+    """The names of those problems whose probed pick can be judged, the smallest first."""
+    table = [each for each in read_trained(evidence, installed()) if len(each.scores) > FEWEST]
+    return [each.name for each in sorted(table, key=lambda each: each.problem.samples or 0)]
+
+
+def main() -> None:
+    """Probes the problem that is named, for so many seconds, and prints the pick as a line of JSON."""
+    from zoo.probing import probe
+
+    name, seconds, evidence = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+    registry = installed()
+    trained = next(each for each in read_trained(evidence, registry) if each.name == name)
+    records = [record for record in read_evidence(evidence) if record.dataset != trained.dataset]
+    found = probe(
+        lambda: question(trained, records),
+        shortened(load_dataset(trained.dataset), trained.problem.samples or 0),
+        seconds,
+        tell=lambda line: print(line, file=sys.stderr),
+    )
+    told = found.as_json()["probe"]
+    pick = found.answer.recommendations[0].model
+    print(json.dumps({"name": name, "pick": pick, "allowed": seconds, **told}))
+
+
+def question(trained: Trained, known: Sequence[Evidence]) -> Question:
+    """What is known of the problem's candidates before the data set is seen."""
+    registry = installed()
+    models = {model: registry.models[model] for model in trained.scores}
+    told: Any = Told(registry, models, known)
+    device = find_device(registry, "auto").replace(free_bytes=None)
+    budget = zoo.Budget(memory_bytes=10**12)
+    options: dict[str, Any] = {"objective": "accuracy", "top": 3, "pretrained": False, "outcomes": ()}
+    return Question(told, trained.problem, device, budget, **options)
+
+
+def shortened(dataset: Dataset, size: int) -> Dataset:
+    """The data set with its first training samples, as `evidence.py` has it."""
+    if not size or size >= dataset.size("train"):
+        return dataset
+    fewer = {name: column[:size] for name, column in dataset.splits["train"].items()}
+    problem = dataset.problem.replace(samples=size)
+    return replace(dataset, splits={**dataset.splits, "train": fewer}, problem=problem)
+
+
+if __name__ == "__main__":
+    main()

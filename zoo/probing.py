@@ -1,0 +1,271 @@
+"""Short trainings of the most promising models, which tell better than any table which one suits the data.
+
+Successive halving (Jamieson & Talwalkar 2016): each contender trains for an equal share of half the time, its
+whole schedule run through in it, then the better half for the other half. What they reach on the validation
+split moves the expected scores by as much as it can be trusted; the test split is not looked at.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from zoo import api
+from zoo.data.dataset import Dataset
+from zoo.errors import TrainingError, ZooError
+from zoo.limits import Limits
+from zoo.recommender.answer import Recommendation
+from zoo.recommender.cost import Z80, make_estimate
+from zoo.recommender.filter import Candidate
+from zoo.recommender.local import LocalFiles
+from zoo.recommender.rank import Question
+from zoo.recommender.reasons import format_score
+from zoo.specs import Estimate
+from zoo.units import format_seconds
+
+CONTENDERS = 3  # of the first ones; another family's best is added
+LEAST_SECONDS = 4.0  # for a training that is to tell anything
+# deviation, on the scale of scores, for each factor e by which a schedule was cut: a score above what was
+# expected is one to rely on, one below may be owed to the cut alone
+SHORT_ABOVE, SHORT_BELOW = 0.3, 1.5
+HASTE = 0.5  # of the time that was allowed, above which it may have cut a training short
+NUMBER_NOISE = 0.05  # deviation of a metric that is a number, from the samples it is judged on
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A short training: its score on the validation split, and the share of the schedule's steps it took."""
+
+    candidate: Candidate
+    score: float
+    share: float
+    seconds: float
+    frozen: bool  # whether only the head was trained
+
+
+@dataclass(frozen=True)
+class Probed:
+    """An answer in which trials have had their say; `seconds` is what they took."""
+
+    answer: Recommendation
+    trials: tuple[Trial, ...]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """As `zoo recommend --json` has it, with the trials."""
+        trials = [
+            {
+                "model": trial.candidate.name,
+                "validation": trial.score,
+                "share": round(trial.share, 4),
+                "seconds": round(trial.seconds, 2),
+                "frozen": trial.frozen,
+            }
+            for trial in self.trials
+        ]
+        return {**self.answer.as_json(), "probe": {"seconds": round(self.seconds, 2), "trials": trials}}
+
+
+def probe(
+    ask: Callable[[], Question], dataset: Dataset, seconds: float, *, tell: Callable[[str], object] = str
+) -> Probed:
+    """What `ask` gives, with the order that short trainings on `dataset` make probable.
+
+    `ask` is asked again afterwards, since trials teach how long things take here. `tell` gets a line for each
+    trial. Raises `TrainingError` where there is nothing to try, or no time for it.
+    """
+    importlib.import_module("zoo.training.trainer")  # which takes seconds that are no trial's
+    began = time.perf_counter()
+    question = ask()
+    contenders = _contenders(question, int(seconds // LEAST_SECONDS))
+    if len(contenders) < 2:
+        least = format_seconds(2 * LEAST_SECONDS)
+        reason = f"{format_seconds(seconds)} is too short for two trainings; at least {least}"
+        few = "fewer than two models may be recommended: there is nothing to compare"
+        raise TrainingError(f"--probe: {few if len(question.ranked) < 2 else reason}")
+    trials: dict[str, Trial] = {}
+    for number, end in enumerate((seconds / 2, seconds)):
+        for place, candidate in enumerate(contenders):
+            left = (began + end - time.perf_counter()) / (len(contenders) - place)
+            trial = trials.get(candidate.name)
+            if left < LEAST_SECONDS / 2 or (trial and trial.share >= 1 and not trial.frozen):
+                continue
+            trial = _try(question, candidate, dataset, left, frozen=number == 0 and _has_head(candidate))
+            if trial is not None:
+                trials[candidate.name] = trial
+                tell(_line(question, trial))
+        worth = _worth(question, trials)
+        contenders = sorted((c for c in contenders if c.name in trials), key=lambda c: -worth[c.name][0])
+        contenders = contenders[: max(1, (len(contenders) + 1) // 2)]
+    if not trials:
+        raise TrainingError("--probe: no training came to an end in time; give it more")
+    taken = time.perf_counter() - began
+    return Probed(_answer(ask(), trials, taken), tuple(trials.values()), taken)
+
+
+def _contenders(question: Question, most: int) -> list[Candidate]:
+    """The first three and the best of another family, of those that are known to fit and need no download."""
+    here = LocalFiles()
+    fitting = [c for c in question.ranked if c.fits and (c.weights is None or here.has(c.weights))]
+    first = fitting[:CONTENDERS]
+    families = {candidate.model.spec.family for candidate in first}
+    others = [c for c in fitting[CONTENDERS:] if c.model.spec.family not in families]
+    return [*first, *(others or fitting[CONTENDERS:])[:1]][: max(0, most)]
+
+
+def _has_head(candidate: Candidate) -> bool:
+    return candidate.weights is not None and bool(candidate.model.spec.head)
+
+
+def _try(
+    question: Question, candidate: Candidate, dataset: Dataset, seconds: float, *, frozen: bool
+) -> Trial | None:
+    """A training that ends in time; None where it failed, which rules nothing out."""
+    recipe = candidate.plan.recipe
+    settings: dict[str, Any] = {
+        "accumulate": recipe.accumulate,
+        "eval_batch_size": recipe.eval_batch_size,
+    }
+    if frozen:
+        settings["head_epochs"] = float(recipe.epochs)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="zoo-probe-") as folder:
+        try:
+            run = api.train(
+                candidate.name,
+                dataset,
+                output=Path(folder, "run"),
+                settings=settings,
+                limits=Limits(max_seconds=seconds),
+            )
+        except ZooError:
+            return None
+    record, metric = run.record, question.task.metric
+    planned = recipe.total_steps(dataset.problem.samples or 0)
+    patient = recipe.patience is not None and record.seconds < HASTE * seconds  # and so ended of itself
+    whole = record.steps >= planned or patient
+    return Trial(
+        candidate=candidate,
+        score=record.best[metric],
+        share=1.0 if whole else max(record.steps, 1) / planned,
+        seconds=time.perf_counter() - began,
+        frozen=frozen,
+    )
+
+
+# -- what trials say --------------------------------------------------------------------------
+
+
+Worth = dict[str, tuple[float, float]]  # an expected score and its deviation, on the scale of scores, by name
+
+
+def _worth(question: Question, trials: dict[str, Trial], others: Sequence[Candidate] = ()) -> Worth:
+    """What is to be expected of each candidate by what was known and what was seen.
+
+    How hard the data is changes all trials alike, so what they share says nothing about their order.
+    """
+    seen = []
+    for name, trial in trials.items():
+        prediction, value = trial.candidate.prediction, question.scores.scale.to(trial.score)
+        known = prediction.mean if prediction else value
+        seen.append((name, known, prediction.own**2 if prediction else 1e6, value))
+    level = 0.0
+    for below in ((), trials):  # at first all are taken to be above what was expected
+        weights = []
+        for name, known, own, value in seen:
+            short = SHORT_BELOW if name in below and value < known + level else SHORT_ABOVE
+            weights.append(1 / (own + _variance(question, trials[name], short)))
+        gaps = [value - known for _, known, _, value in seen]
+        level = sum(gap * weight for gap, weight in zip(gaps, weights, strict=True)) / sum(weights)
+    found = {}
+    for name, known, own, value in seen:
+        short = SHORT_BELOW if value < known + level else SHORT_ABOVE
+        noise = _variance(question, trials[name], short)
+        trust = own / (own + noise)
+        mean = known + level + trust * (value - level - known)
+        found[name] = mean, math.sqrt(own * noise / (own + noise))
+    for candidate in others:
+        if candidate.name not in found and candidate.prediction is not None:
+            found[candidate.name] = candidate.prediction.mean + level, candidate.prediction.own
+    return found
+
+
+def _variance(question: Question, trial: Trial, shortness: float) -> float:
+    """How far a trial's score may be from that of a whole training, on the scale of scores, squared."""
+    scale = question.scores.scale
+    if scale.unit == "fraction":
+        share = min(0.999, max(0.001, trial.score))
+        judged = max(1, round(0.2 * (question.problem.samples or 100)))
+        sampling = 1 / (judged * share * (1 - share))
+    else:
+        sampling = NUMBER_NOISE**2
+    short = shortness * math.log(1 / min(1.0, trial.share))
+    return scale.repeat**2 + sampling + short**2 + (0.25 if trial.frozen else 0.0)
+
+
+def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Recommendation:
+    """The tried ones and those that were recommended, in the order that is now probable."""
+    answer = question.answer()
+    known = {candidate.name: candidate for candidate in question.candidates}
+    names = list(dict.fromkeys([*trials, *(choice.name for choice in answer.recommendations)]))
+    worth = _worth(question, trials, [known[name] for name in names])
+    order = sorted(
+        (name for name in names if name in worth),
+        key=lambda name: question.price(known[name]) - worth[name][0],
+    )
+    baseline = _cheapest(order[1:], known)
+    best, deviation = worth[order[0]]
+    tied = [
+        name
+        for name in order
+        if name == order[0] or best - worth[name][0] <= Z80 * math.hypot(deviation, worth[name][1])
+    ]
+    choices = []
+    for name in order:
+        choice = question.choice(known[name], known[order[0]], is_baseline=name == baseline)
+        score, trial = _estimate(question, worth[name]), trials.get(name)
+        told = (f"probed: {_line(question, trial)}",) if trial else ("not tried by the probe",)
+        choices.append(msgspec.structs.replace(choice, score=score, reasons=(*told, *choice.reasons)))
+    note = f"the probe took {format_seconds(seconds)} for {_plural(len(trials))}"
+    return msgspec.structs.replace(
+        answer,
+        recommendations=tuple(choices),
+        tied=tuple(tied) if len(tied) > 1 else (),
+        top=len(choices),
+        notes=(*answer.notes, note),
+    )
+
+
+def _plural(count: int) -> str:
+    return "1 model" if count == 1 else f"{count} models"
+
+
+def _cheapest(names: Sequence[str], known: dict[str, Candidate]) -> str:
+    """That of the least time."""
+    times = {name: known[name].seconds for name in names}
+    return min(names, key=lambda name: cost.value if (cost := times[name]) else math.inf, default="")
+
+
+def _estimate(question: Question, worth: tuple[float, float]) -> Estimate:
+    """The score of a whole training, as an 80% interval."""
+    scale, (mean, deviation) = question.scores.scale, worth
+    reach = Z80 * math.hypot(deviation, scale.repeat)
+    low, high = sorted(scale.back(mean + sign * reach) for sign in (-1, 1))
+    method = "what was expected, moved by a short training as far as it can be trusted"
+    return make_estimate(scale.back(mean), low, high, "a probe on this machine", method)
+
+
+def _line(question: Question, trial: Trial) -> str:
+    share = "its whole schedule" if trial.share >= 1 else f"{max(trial.share, 0.01):.0%} of its steps"
+    what = f"the head alone, {share}" if trial.frozen else share
+    score = format_score(trial.score, question.task.unit)
+    reached = f"validation {question.task.metric} {score}"
+    return f"{trial.candidate.name}: {reached} after {what}, {format_seconds(trial.seconds)}"

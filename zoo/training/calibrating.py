@@ -1,0 +1,273 @@
+"""How fast a device trains, timed: one small network of each kind for some seconds, then models."""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from zoo.build import build
+from zoo.errors import ZooError
+from zoo.profile import example_inputs, profile
+from zoo.recipes import resolve_recipe
+from zoo.recommender.calibration import Calibration, Timing, fit_timings, group_of
+from zoo.recommender.cost import Plan
+from zoo.recommender.devices import find_device
+from zoo.recommender.facts import Load, load_at, shape_of
+from zoo.registry import Model, Registry
+from zoo.specs import Classes, Device, ImageInput, Precision, Problem, Recipe, SeriesOutput
+from zoo.training.engine import Engine
+from zoo.training.optimizers import make_optimizer
+
+TASK, CLASSES, SIDE = "image-classification", 10, 32
+WARM = 2  # first steps, which are slower
+STEPS = 3, 40  # that are timed, at least and at most
+SECONDS = 0.5  # after which a network has been timed for long enough
+QUICK_SECONDS = 0.25  # of a step, by the law of the small networks, for a model that is timed
+clock = time.perf_counter  # of all that is timed here
+LEAST, MOST = 4, 64  # samples at once
+LEAST_SHARE = 0.3  # of a step, that its samples take
+FEW = 10  # models of a group, of which all are timed
+SPREAD = 0.05, 0.2, 0.5, 0.8, 0.95  # places of those that are timed among many, by operations for a byte
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A network of one kind, and in batches of how many it is timed."""
+
+    family: str
+    module: type[nn.Module]
+    batch: int
+
+
+def calibrate(
+    registry: Registry, *, device: str = "auto", tell: Callable[[str], object] = str
+) -> Calibration:
+    """What trainings on this machine's `device` reach, in the precision that is chosen here and in fp32.
+
+    First small networks that stand for a family each, then installed models of every task. It takes one or
+    two minutes of a machine that does nothing else meanwhile; `tell` gets a line for each.
+    """
+    problem = _problem()
+    chosen = Engine(Recipe(), problem, device=device).precision
+    timings: dict[Precision, list[Timing]] = {}
+    for precision in dict.fromkeys((chosen, "fp32")):
+        timings[precision] = [_time_sample(sample, precision, device, tell) for sample in SAMPLES]
+    found = fit_timings(timings, measured=datetime.date.today().isoformat())
+    place = find_device(registry, device)
+    groups: dict[str, list[tuple[float, float, float]]] = {}
+    models: dict[str, tuple[float, float]] = {}
+    for model, case, plan, load in _chosen(registry, place, found):
+        few, many = (_time_model(registry, model, case, each, device) for each in _halved(plan.recipe))
+        foreseen = plan.sample_seconds(load)
+        if few is None or many is None or not foreseen:
+            continue
+        small, large = (each.batch_size for each in _halved(plan.recipe))
+        tell(f"{model.name}: {1000 * many:.1f} ms a step of {large}, {1000 * few:.1f} ms of {small}")
+        each = max((many - few) / (large - small), LEAST_SHARE * many / large)
+        intensity = 6 * load.macs / max(1.0, load.activation_bytes(plan.precision))
+        point = intensity, each / foreseen, max(0.0, many - large * each)
+        group = group_of(case.task, load.family)
+        groups.setdefault(group, []).append(point)
+        models[f"{group} {load.name}"] = point[1:]
+    return found.replace(groups={name: tuple(group) for name, group in groups.items()}, models=models)
+
+
+def _halved(recipe: Recipe) -> tuple[Recipe, Recipe]:
+    """The recipe in batches of a quarter, and as it is: what differs is owed to the samples."""
+    return recipe.replace(batch_size=max(1, recipe.batch_size // 4)), recipe
+
+
+def _problem() -> Problem:
+    image = ImageInput(channels=3, height=SIDE, width=SIDE)
+    return Problem(task=TASK, input=image, output=Classes(count=CLASSES))
+
+
+def _time_sample(sample: Sample, precision: Precision, device: str, tell: Callable[[str], object]) -> Timing:
+    """The seconds of a step, with what the network costs by its facts."""
+    problem = _problem()
+    facts = profile(sample.module, partial(example_inputs, problem))
+    torch.manual_seed(0)
+    seconds = _step_seconds(
+        sample.module(), problem, Recipe(batch_size=sample.batch, precision=precision), device
+    )
+    tell(f"{sample.family or 'no'} layers in {precision}: {1000 * seconds:.2f} ms a step of {sample.batch}")
+    return Timing(
+        family=sample.family,
+        batch=sample.batch,
+        macs=facts.macs,
+        kept=facts.activation_bytes["fp32" if precision == "fp32" else "bf16"],
+        seconds=seconds,
+    )
+
+
+def _time_model(
+    registry: Registry, model: Model, problem: Problem, recipe: Recipe, device: str
+) -> float | None:
+    """The seconds of a step of an installed model; None where it cannot be built or trained."""
+    torch.manual_seed(0)
+    try:
+        return _step_seconds(build(registry, model, problem, recipe.options), problem, recipe, device)
+    except (ZooError, RuntimeError):
+        return None
+
+
+def _step_seconds(module: nn.Module, problem: Problem, recipe: Recipe, device: str) -> float:
+    """The median of a training step, the first ones left out."""
+    engine = Engine(recipe, problem, device=device)
+    if engine.prefers_channels_last:
+        module = module.to(memory_format=torch.channels_last)
+    module = engine.place(module).train()
+    with torch.device(engine.device):
+        inputs = example_inputs(problem, recipe.batch_size)
+    optimizer = engine.accelerator.prepare_optimizer(make_optimizer(module, recipe))
+    ends: list[float] = []
+    while True:
+        with engine.accelerator.autocast():
+            output = module(*inputs)
+        loss = _loss(output.float(), problem)
+        engine.accelerator.backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        float(loss.detach())  # waits for the device
+        ends.append(clock())
+        timed = len(ends) - WARM
+        if timed >= STEPS[1] or (timed >= STEPS[0] and ends[-1] - ends[WARM - 1] > SECONDS):
+            break
+    return statistics.median(after - before for before, after in pairwise(ends[WARM - 1 :]))
+
+
+def _loss(output: Tensor, problem: Problem) -> Tensor:
+    """As a task of such a problem has it, against answers that are all alike."""
+    if isinstance(problem.output, SeriesOutput):
+        return output.abs().mean()
+    logits = output.reshape(-1, output.shape[-1])
+    return nn.functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
+
+
+def _chosen(
+    registry: Registry, place: Device, found: Calibration
+) -> Iterator[tuple[Model, Problem, Plan, Load]]:
+    """Each plugin's quick models of a task and family; of many some, from few to many operations a byte."""
+    groups: dict[str, list[tuple[float, str, Model, Problem, Plan, Load]]] = {}
+    for model in registry.models.values():
+        problem = model.spec.reference
+        if problem is None or model.spec.facts is None:
+            continue
+        recipe = _shortened(resolve_recipe(model, problem.task))
+        plan = Plan(recipe, place, found, exact=isinstance(problem.output, SeriesOutput))
+        load = load_at(model.spec, problem, shape_of(problem.input, problem.output))
+        cost = plan.step_seconds(load) if load else None
+        while cost and load and recipe.batch_size > LEAST and cost.value > QUICK_SECONDS:
+            recipe = recipe.replace(batch_size=recipe.batch_size // 2)
+            plan = Plan(recipe, place, found, exact=isinstance(problem.output, SeriesOutput))
+            cost = plan.step_seconds(load)
+        if cost is not None and load is not None and cost.value <= QUICK_SECONDS:
+            name = f"{model.plugin.name} {group_of(problem.task, load.family)}"
+            intensity = load.macs / max(1.0, load.activation_bytes(plan.precision))
+            groups.setdefault(name, []).append((intensity, model.name, model, problem, plan, load))
+    for group in groups.values():
+        ordered = sorted(group, key=lambda entry: entry[:2])
+        last = len(ordered) - 1
+        some = sorted({round(share * last) for share in SPREAD})
+        yield from (ordered[row][2:] for row in (range(last + 1) if last < FEW else some))
+
+
+def _shortened(recipe: Recipe) -> Recipe:
+    """In batches small enough to be timed quickly."""
+    batch = min(MOST, recipe.batch_size)
+    return recipe.replace(batch_size=batch, accumulate=1, ema_decay=0.0)
+
+
+# -- what is timed ----------------------------------------------------------------------------
+
+
+class _Least(nn.Sequential):
+    """Next to nothing: what a step costs whatever is trained."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.AvgPool2d(SIDE), nn.Flatten(), nn.Linear(3, CLASSES))
+
+
+class _Convolutions(nn.Sequential):
+    """Convolutions of three by three with batch norms, in two stages."""
+
+    def __init__(self) -> None:
+        blocks = (
+            _convolution(3, 32),
+            _convolution(32, 32),
+            _convolution(32, 64, stride=2),
+            _convolution(64, 64),
+        )
+        super().__init__(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, CLASSES))
+
+
+class _Separable(nn.Sequential):
+    """Convolutions of each channel by itself, between such of one pixel: many bytes, few operations."""
+
+    def __init__(self) -> None:
+        blocks = [
+            nn.Sequential(_convolution(width, width, groups=width), _convolution(width, 64, size=1))
+            for width in (32, 64, 64)
+        ]
+        stem = _convolution(3, 32)
+        super().__init__(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, CLASSES))
+
+
+class _Attention(nn.Module):
+    """Two blocks of a transformer over 64 patches."""
+
+    def __init__(self, width: int = 128) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 4, stride=4)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, 4, 4 * width, batch_first=True, norm_first=True, activation="gelu"
+            )
+            for _ in range(2)
+        )
+        self.head = nn.Linear(width, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `[B, 3, H, W]` to logits `[B, K]`."""
+        steps = self.patches(images).flatten(2).transpose(1, 2)  # [B, T, D]
+        for block in self.blocks:
+            steps = block(steps)
+        logits: Tensor = self.head(steps.mean(dim=1))
+        return logits
+
+
+class _Recurrent(nn.Module):
+    """An LSTM over 128 steps of 24 values each."""
+
+    def __init__(self, width: int = 128) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(24, width, batch_first=True)
+        self.head = nn.Linear(width, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `[B, 3, H, W]` to logits `[B, K]`."""
+        states, _ = self.lstm(images.reshape(len(images), -1, 24))  # [B, T, D]
+        logits: Tensor = self.head(states.mean(dim=1))
+        return logits
+
+
+def _convolution(inputs: int, outputs: int, *, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Module:
+    convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+SAMPLES = (
+    Sample("", _Least, 32),
+    Sample("cnn", _Convolutions, 64),
+    Sample("cnn", _Separable, 64),
+    Sample("transformer", _Attention, 32),
+    Sample("rnn", _Recurrent, 32),
+)
