@@ -166,6 +166,12 @@ def test_weights_carry_their_receipt_and_come_back(tmp_path: Path) -> None:
     assert same(dict(zoo.load(run.path).state_dict()), weights_of(run))
 
 
+def test_whoever_may_read_a_run_may_read_its_weights(tmp_path: Path) -> None:
+    run = train(CHARTS, tmp_path / "run")
+    tensors = [run.weights_path, *(run.path / "last").glob("*.safetensors")]
+    assert {file.stat().st_mode for file in tensors} == {(run.path / "run.json").stat().st_mode}
+
+
 def test_a_training_learns(tmp_path: Path) -> None:
     run = train(CHARTS, tmp_path / "run", epochs=10, lr=1e-2)
     assert run.metrics["accuracy"] >= 0.9

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from zoo.errors import ZooError
 
@@ -40,8 +40,18 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises `OSError`, and leaves the old content then.
     """
-    with _placed(path, Path.replace, "wb") as file:
-        file.write(content)
+    with whole_at(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def whole_at(path: Path) -> Iterator[Path]:
+    """Where to write what takes the place of `path` in one go, for those who write by name.
+
+    Raises `OSError`, and leaves the old content then.
+    """
+    with _placed(path, Path.replace) as partial:
+        yield partial
 
 
 @contextmanager
@@ -52,18 +62,24 @@ def growing_new(path: Path) -> Iterator[IO[str]]:
     """
     if path.exists():
         raise FileExistsError(path)
-    with _placed(path, _link_new, "w", encoding="utf-8", newline="") as file:
+    with _placed(path, _link_new) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         yield file
 
 
 @contextmanager
-def _placed(path: Path, place: Callable[[Path, Path], object], mode: str, **text: str) -> Iterator[IO[Any]]:
-    """A file beside `path` that `place` brings there once it is written, and that never stays."""
+def _placed(path: Path, place: Callable[[Path, Path], object]) -> Iterator[Path]:
+    """A file beside `path` that `place` brings there once it is written, and that never stays.
+
+    Whoever may read a new file here may read it, even where its writer made it anew for itself alone, as
+    safetensors does.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open(mode, **text) as file:  # type: ignore[call-overload]  # of how texts are written
-            yield file
-            file.flush()
+        partial.touch()
+        mode = partial.stat().st_mode
+        yield partial
+        partial.chmod(mode)
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
         place(partial, path)
     finally:

@@ -14,6 +14,7 @@ import msgspec
 
 from zoo.errors import RunError, SpecError, WeightsError
 from zoo.golden import golden_output
+from zoo.paths import whole_at
 from zoo.quarantine import MAJOR, MINOR
 from zoo.registry import installed
 from zoo.runs import Run, write_whole
@@ -145,11 +146,8 @@ def _read(package: Path) -> list[dict[str, Any]]:
 def _copy(source: Path, target: Path) -> None:
     """Copies in one go, so that an interrupted copy leaves nothing under the target's name."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        shutil.copyfile(source, partial)
-        partial.replace(target)
+        with whole_at(target) as partial:
+            shutil.copyfile(source, partial)
     except OSError as error:
         raise RunError(f"{str(target)!r} cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ old checkpoint or the new.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zoo.errors import RunError
+from zoo.paths import whole_at
 from zoo.runs import write_whole
 from zoo.training.engine import Engine, is_part
 
@@ -73,19 +75,19 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str
 
     Raises `RunError` where it cannot be written, and leaves the old file then.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.touch()
-        save_file(dict(tensors), partial, metadata)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"{str(path)!r} cannot be written: {error.strerror}") from None
-    except SafetensorError as error:
-        raise RunError(f"{str(path)!r} cannot be written: {error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+        with whole_at(path) as partial:
+            save_file(dict(tensors), partial, metadata)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{str(path)!r} cannot be written: {_reason(error)}") from None
+
+
+def _reason(error: OSError | SafetensorError) -> str:
+    """What the system says of a file, which safetensors has in words of its own."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return os.strerror(int(found[1])) if found else str(error)
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
