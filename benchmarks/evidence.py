@@ -85,12 +85,12 @@ def main() -> None:
     parser.add_argument("--shared", action="store_true", help="the machine does other work: note no seconds")
     arguments = parser.parse_args()
     end = time.monotonic() + 60 * arguments.minutes
-    folders = [arguments.runs, *arguments.collect]
-    _write(_finished(folders), timed=not arguments.shared)
+    groups = _finished([arguments.runs, *arguments.collect])
+    _write(groups, timed=not arguments.shared)
     for seed in range(arguments.seeds):
         for model, data, size in _plan():
             key = f"{model}/{data}/{size or 'all'}"
-            if not fnmatchcase(key, arguments.only) or _is_known(model, data, size, seed, folders):
+            if not fnmatchcase(key, arguments.only) or _is_known(model, data, size, seed, groups):
                 continue
             if time.monotonic() > end:
                 break
@@ -98,7 +98,8 @@ def main() -> None:
             going_on = (folder / RECORD).exists()
             run = zoo.resume(folder) if going_on else _train(model, data, size, seed, folder)
             print(f"{key}, seed {seed}: {dict(run.metrics)} in {run.record.seconds:.0f} s", flush=True)
-            _write(_finished(folders), timed=not arguments.shared)
+            groups.setdefault(_key(run), []).append(run)
+            _write(groups, timed=not arguments.shared)
     _print_table()
 
 
@@ -111,10 +112,10 @@ def _plan() -> Iterator[tuple[str, str, int]]:
                 yield from ((model, data, SIZES[data][-1 - place]) for model in chosen)
 
 
-def _is_known(model: str, data: str, size: int, seed: int, folders: list[Path]) -> bool:
+def _is_known(model: str, data: str, size: int, seed: int, groups: Groups) -> bool:
     """Whether there is a finished run from that seed, or the table counts as many."""
     in_table = max((count for key, count in _seeds_in_table() if _is_of(key, model, data, size)), default=0)
-    runs = [run for key, runs in _finished(folders).items() if _is_of(key, model, data, size) for run in runs]
+    runs = [run for key, runs in groups.items() if _is_of(key, model, data, size) for run in runs]
     return seed < in_table or any(run.record.recipe.seed == seed for run in runs)
 
 
@@ -133,17 +134,20 @@ def _finished(folders: list[Path]) -> Groups:
         run = Run.open(path.parent)
         record = run.record
         if record.state == "finished" and not record.weights:
-            groups.setdefault((record.model, record.data["name"], record.problem.samples or 0), []).append(
-                run
-            )
+            groups.setdefault(_key(run), []).append(run)
     return groups
 
 
+def _key(run: Run) -> tuple[str, str, int]:
+    record = run.record
+    return record.model, record.data["name"], record.problem.samples or 0
+
+
 def _train(model: str, data: str, size: int, seed: int, folder: Path) -> Run:
-    return zoo.train(model, _part(load_dataset(data), size), output=folder, settings={"seed": seed})
+    return zoo.train(model, part(load_dataset(data), size), output=folder, settings={"seed": seed})
 
 
-def _part(dataset: Dataset, size: int) -> Dataset:
+def part(dataset: Dataset, size: int) -> Dataset:
     """The data set with some `size` of its training samples, each class with its share."""
     whole = dataset.problem.samples or dataset.size("train")
     return part_of(dataset, size / whole) if 0 < size < whole else dataset

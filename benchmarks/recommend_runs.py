@@ -15,7 +15,6 @@ on a machine that does nothing else, and nearly so on one that does, so that tim
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from recommend_real import RUNS
+from recommend_real import RUNS, read_lines
 from recommend_real.cases import CASES, WHOLE
 from recommend_real.regret import EVIDENCE
 
@@ -104,13 +103,6 @@ def _run(command: list[str], folder: Path) -> str:
         print(done.stderr.strip().splitlines()[-1:], file=sys.stderr)
         return ""
     return done.stdout.strip().splitlines()[-1]
-
-
-def read_lines(path: Path) -> list[dict[str, object]]:
-    """The lines of a file of results; none where it is not there."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
 
 
 if __name__ == "__main__":

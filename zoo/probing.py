@@ -28,6 +28,7 @@ from zoo.recommender.filter import Candidate
 from zoo.recommender.local import LocalFiles
 from zoo.recommender.rank import Question
 from zoo.recommender.reasons import format_score
+from zoo.recommender.render import plural
 from zoo.specs import Estimate
 from zoo.units import format_seconds
 
@@ -234,7 +235,7 @@ def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Rec
         score, trial = _estimate(question, worth[name]), trials.get(name)
         told = (f"probed: {_line(question, trial)}",) if trial else ("not tried by the probe",)
         choices.append(msgspec.structs.replace(choice, score=score, reasons=(*told, *choice.reasons)))
-    note = f"the probe took {format_seconds(seconds)} for {_plural(len(trials))}"
+    note = f"the probe took {format_seconds(seconds)} for {plural(len(trials), 'model')}"
     return msgspec.structs.replace(
         answer,
         recommendations=tuple(choices),
@@ -242,10 +243,6 @@ def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Rec
         top=len(choices),
         notes=(*answer.notes, note),
     )
-
-
-def _plural(count: int) -> str:
-    return "1 model" if count == 1 else f"{count} models"
 
 
 def _cheapest(names: Sequence[str], known: dict[str, Candidate]) -> str:

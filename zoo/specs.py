@@ -239,6 +239,11 @@ class Problem(Record, frozen=True, kw_only=True):
     output: Output
     samples: Annotated[int, Meta(ge=0)] | None = None
 
+    @property
+    def keeps_fp32(self) -> bool:
+        """Whether training stays in fp32 unless told otherwise: bf16 rounds a forecast's error away."""
+        return isinstance(self.output, SeriesOutput)
+
     def expect(self, model: str, input: type[InputT], output: type[OutputT]) -> tuple[InputT, OutputT]:
         """The input and the output, which must be of the kinds that `model` maps to one another.
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from recommend_tables.common import Line
 
 from zoo.registry import Registry
 
 RUNS = Path("runs/recommend")  # where results are, unless another place is said
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of results; none where it is not there."""
+    if not path.exists():
+        return []
+    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines() if line.strip()]
 
 
 def _runs(_: Path, registry: Registry) -> Iterator[Line | str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from recommend_tables.common import Line, bootstrap, coverage_line, error_line
 
+from recommend_real import read_lines
 from recommend_real.cases import CASES, WHOLE, Case
 from zoo.recipes import resolve_recipe
 from zoo.recommender.calibration import Calibration
@@ -49,13 +49,6 @@ def lines(folder: Path, registry: Registry) -> Iterator[Line | str]:
     yield from _whole_lines(
         list(_rows(read_lines(folder / "whole.jsonl"), WHOLE, registry, device, calibration))
     )
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file of results; none where it is not there."""
-    if not path.exists():
-        return []
-    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines() if line.strip()]
 
 
 def _rows(

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from evidence import part
 
 import zoo
 from recommend_real.regret import FEWEST, Told, Trained, read_evidence, read_trained
 from zoo.data import load_dataset
-from zoo.data.dataset import Dataset
 from zoo.recommender import find_device
 from zoo.recommender.rank import Question
 from zoo.registry import installed
@@ -39,7 +39,7 @@ def main() -> None:
     records = [record for record in read_evidence(evidence) if record.dataset != trained.dataset]
     found = probe(
         lambda: question(trained, records),
-        shortened(load_dataset(trained.dataset), trained.problem.samples or 0),
+        part(load_dataset(trained.dataset), trained.problem.samples or 0),
         seconds,
         tell=lambda line: print(line, file=sys.stderr),
     )
@@ -57,15 +57,6 @@ def question(trained: Trained, known: Sequence[Evidence]) -> Question:
     budget = zoo.Budget(memory_bytes=10**12)
     options: dict[str, Any] = {"objective": "accuracy", "top": 3, "pretrained": False, "outcomes": ()}
     return Question(told, trained.problem, device, budget, **options)
-
-
-def shortened(dataset: Dataset, size: int) -> Dataset:
-    """The data set with its first training samples, as `evidence.py` has it."""
-    if not size or size >= dataset.size("train"):
-        return dataset
-    fewer = {name: column[:size] for name, column in dataset.splits["train"].items()}
-    problem = dataset.problem.replace(samples=size)
-    return replace(dataset, splits={**dataset.splits, "train": fewer}, problem=problem)
 
 
 if __name__ == "__main__":

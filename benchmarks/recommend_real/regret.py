@@ -20,6 +20,7 @@ import numpy as np
 from recommend_tables.common import Line, bootstrap, coverage_line
 
 import zoo
+from recommend_real import read_lines
 from zoo.recommender import recommend
 from zoo.recommender.answer import Recommendation
 from zoo.recommender.devices import find_device
@@ -115,7 +116,7 @@ def advised(trained: Trained, known: Iterable[Evidence], registry: Registry) -> 
 def lines(evidence: Path, probes: Path | None, registry: Registry) -> Iterator[Line | str]:
     """The loss of each pick on each problem, then their means with intervals, and coverage."""
     table, records = read_trained(evidence, registry), read_evidence(evidence)
-    probed = {row["name"]: row for row in _read_lines(probes)}
+    probed = {row["name"]: row for row in (read_lines(probes) if probes else ())}
     rows: list[dict[str, float]] = []
     hits: list[tuple[str, bool]] = []
     yield (
@@ -221,9 +222,3 @@ def _means(
             values, groups = zip(*shares, strict=True)
             title = f"share of a random pick's loss: {name}"
             yield Line(title, *bootstrap(values, groups=groups), " %", "", len(values))
-
-
-def _read_lines(path: Path | None) -> list[dict[str, Any]]:
-    if path is None or not path.exists():
-        return []
-    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines() if line.strip()]

@@ -21,10 +21,8 @@ from zoo.specs import Evidence, ModelSpec, Problem, TaskSpec, WeightsSpec
 
 FOLDER = Path(__file__).parent
 UCR_FAMILIES = {"mlp": "mlp", "twiesn": "rnn"}  # the others are convolutional
-UCR_SHARE, UCR_LARGEST = (
-    10,
-    16,
-)  # a batch is a tenth of the samples, and at most so many (dl-4-tsc, classifiers/)
+# a batch is a tenth of the samples, and at most so many (dl-4-tsc, classifiers/)
+UCR_SHARE, UCR_LARGEST = 10, 16
 VTAB_SAMPLES, VTAB_JUDGED = 1000, 200  # of which so many are for validation (Zhai et al. 2020)
 SHORTLIST = 3  # models that a probe trains
 DRAWS = 20  # of a validation split's samples
@@ -41,9 +39,8 @@ class Table:
     records: list[Evidence]
     methods: dict[str, tuple[Model, WeightsSpec | None]]
     batches: dict[str, int] = field(default_factory=dict)  # by data set, where they are known
-    runs: dict[str, dict[str, list[float]]] = field(
-        default_factory=dict
-    )  # accuracies, where there are several
+    # accuracies, where there are several
+    runs: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def without(self, dataset: str) -> list[Evidence]:
         """What is known before the data set is seen."""

@@ -31,9 +31,8 @@ GROUP_RIDGE = {False: 0.1, True: 1.0}  # what a group's models differ by, over w
 FORWARD_TRAFFIC = 0.5  # of a training's bytes for an operation: what is kept is written, and read once or so
 SHARES = np.arange(0.0, 0.401, 0.01)  # of the work, that faster devices may do no faster
 DATASHEET_ROWS, SLOPE_ROWS = 2.0, 0.1  # timed models that the datasheet's word on factor and slope is worth
-FEW_DEVICES = (
-    1.47  # by which the deviation is wider that two of them tell: Student's t at 80%, over a normal's
-)
+# by which the deviation is wider that two of them tell: Student's t at 80%, over a normal's
+FEW_DEVICES = 1.47
 PARTS = 10  # that models are left out in
 ROUNDS = 5  # of weighing outliers less
 TUNED = 1.5  # deviations from which on they weigh less

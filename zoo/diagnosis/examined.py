@@ -55,10 +55,8 @@ class Examined:
 
     def judge(self, *, worst: int) -> Evaluation:
         """The evaluation on the test split, of what the model has answered already."""
-        seen, device = (
-            (self.scores["test"], self.details),
-            next(self.module.parameters(), torch.empty(0)).device,
-        )
+        seen = self.scores["test"], self.details
+        device = next(self.module.parameters(), torch.empty(0)).device
         return judge(
             self.module, self.spec, self.task, self.prepared, "test", seen, device=device, worst=worst
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import shutil
 import tempfile
 import warnings
@@ -55,7 +56,7 @@ def store_bf16(source: Source, plain: Path, path: Path) -> None:
     model = onnx.load(plain)
     casts = []
     for weight in model.graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT or _count(weight.dims) < FEW:
+        if weight.data_type != onnx.TensorProto.FLOAT or math.prod(weight.dims) < FEW:
             continue
         name = weight.name
         values = torch.from_numpy(onnx.numpy_helper.to_array(weight).copy()).bfloat16()
@@ -140,13 +141,6 @@ def _save(source: Source, model: Any, path: Path) -> None:
     onnx.helper.set_model_props(model, {"zoo": source.told()})
     beside = model.ByteSize() > LARGEST
     onnx.save(model, path, save_as_external_data=beside, location=f"{path.name}.data" if beside else None)
-
-
-def _count(dims: Any) -> int:
-    count = 1
-    for size in dims:
-        count *= size
-    return count
 
 
 # -- torch.export -----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from zoo.recommender.local import LocalFiles
 from zoo.recommender.outcomes import NONE, Correction, History
 from zoo.recommender.score import Prediction, ScoreModel
 from zoo.registry import Model
-from zoo.specs import Budget, Device, ImageInput, Problem, SeriesOutput, TokenInput, WeightsSpec
+from zoo.specs import Budget, Device, ImageInput, Problem, TokenInput, WeightsSpec
 
 SMALLEST_PIECE = 4  # samples: a batch is cut no smaller than this to fit the memory
 
@@ -206,8 +206,7 @@ class Filter:
         if key not in self._plans:
             try:
                 recipe = resolve_recipe(model, problem.task, samples=problem.samples, finetune=finetune)
-                exact = isinstance(problem.output, SeriesOutput)
-                self._plans[key] = Plan(recipe, self._device, self._calibration, exact=exact)
+                self._plans[key] = Plan(recipe, self._device, self._calibration, exact=problem.keeps_fp32)
             except PluginError as error:
                 note = f"models with this recipe are left out: {error}"
                 self.notes += [note] if note not in self.notes else []

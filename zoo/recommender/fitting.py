@@ -11,7 +11,7 @@ from zoo.recommender.devices import find_device
 from zoo.recommender.facts import load_at, shape_seen
 from zoo.recommender.filter import fit_batch
 from zoo.registry import Model, Registry
-from zoo.specs import Budget, Device, Problem, SeriesOutput
+from zoo.specs import Budget, Device, Problem
 from zoo.units import parse_bytes
 
 
@@ -53,7 +53,7 @@ def _plan(
     plans: dict[tuple[str, str | None, str, bool], Plan | None],
 ) -> Plan | None:
     """That of the model's recipe, made once; None where the recipe is no good."""
-    exact = isinstance(problem.output, SeriesOutput)
+    exact = problem.keeps_fp32
     key = model.plugin.name, recipe_path(model, problem.task), problem.task, exact
     if key not in plans:
         try:

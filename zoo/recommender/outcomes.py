@@ -91,7 +91,6 @@ class History:
 
     def _seconds(self, model: str, family: str, precision: str) -> Correction:
         alike = [each for each in self._timed if each[0].precision == precision]
-        factor, offset = 1.0, 0.0
         if not alike:
             return NONE
         here = {
@@ -99,12 +98,13 @@ class History:
             "family": [each for each in alike if each[0].family == family],
             "model": [each for each in alike if each[0].model == model],
         }
+        offset = 0.0
         for name, members in here.items():
             offset += sum(gap - offset for _, gap in members) / (len(members) + HELD[name])
         factor = math.exp(offset)
         count = len(here["model"])
-        told = f"{count} of this model" if count else f"{len(alike)} of others"
-        told = f"times {factor:.2f} after {told} on this machine"
+        seen = f"{count} of this model" if count else f"{len(alike)} of others"
+        told = f"times {factor:.2f} after {seen} on this machine"
         return Correction(factor, SEEN_SHARE, 2 * SEEN_DEVIATION if count else math.inf, told)
 
     def memory(self, model: str, batch_size: int, precision: str) -> Correction:

@@ -16,7 +16,7 @@ from zoo.recommender.outcomes import Correction, History, read_outcomes
 from zoo.recommender.rank import expected_score
 from zoo.recommender.score import ScoreModel
 from zoo.registry import Model, Registry
-from zoo.specs import Estimate, Problem, Recipe, SeriesOutput, WeightsSpec, as_dict, to_builtins
+from zoo.specs import Estimate, Problem, Recipe, WeightsSpec, as_dict, to_builtins
 
 FORESEEN = ("score", "memory_bytes", "seconds")
 SAME_SCORE = frozenset(  # settings that decide where and how fast the same is computed, or of which seed
@@ -54,9 +54,8 @@ def foresee(
     try:
         place = find_device(registry, device)
         place = place.replace(count=processes) if place.spec.kind in GPUS else place
-        exact = isinstance(problem.output, SeriesOutput)
         calibration = read_calibrations().get(place.spec.name)
-        plan = Plan(recipe, place, calibration, exact=exact)
+        plan = Plan(recipe, place, calibration, exact=problem.keeps_fp32)
         calibrated = calibration.measured if calibration else ""
         history = History(read_outcomes(), place.spec.name, calibrated)
         found, notes = _estimates(registry, model, problem, plan, weights, options or {}, history)

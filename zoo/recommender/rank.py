@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from zoo import licenses, settings
 from zoo.errors import SpecError, ZooError, hint
@@ -39,40 +40,13 @@ NUMBER_SHARE = 0.3  # of that, for a metric that is a number: on its scale, mode
 
 
 def recommend(
-    registry: Registry,
-    problem: Problem,
-    device: Device,
-    budget: Budget,
-    *,
-    objective: str = "balanced",
-    top: int = 3,
-    pretrained: bool | None = None,
-    offline: bool = False,
-    data: Sequence[str] = ("DATA",),
-    calibrations: Mapping[str, Calibration] | None = None,
-    outcomes: Sequence[Outcome] | None = None,
+    registry: Registry, problem: Problem, device: Device, budget: Budget, **options: Any
 ) -> Recommendation:
     """The models that suit a problem, best first, with a cheap baseline and what was ruled out.
 
-    `objective` is `balanced`, `accuracy`, `speed` or `size`. `pretrained` asks for weights to start
-    from, or for none; by default both are weighed. With `offline`, weights must be on this machine.
-    `data` is what the commands to run give after `--data`. `calibrations` and `outcomes` stand in for this
-    machine's. Raises `ZooError` for a problem, task or option that makes no sense.
+    `options` are those of `Question`, which raises `ZooError` for nonsense.
     """
-    question = Question(
-        registry,
-        problem,
-        device,
-        budget,
-        objective=objective,
-        top=top,
-        pretrained=pretrained,
-        offline=offline,
-        data=data,
-        calibrations=calibrations,
-        outcomes=outcomes,
-    )
-    return question.answer()
+    return Question(registry, problem, device, budget, **options).answer()
 
 
 class Question:
@@ -93,7 +67,13 @@ class Question:
         calibrations: Mapping[str, Calibration] | None = None,
         outcomes: Sequence[Outcome] | None = None,
     ) -> None:
-        """As `recommend`."""
+        """Looks at every model of the task.
+
+        `objective` is `balanced`, `accuracy`, `speed` or `size`. `pretrained` asks for weights to start
+        from, or for none; by default both are weighed. With `offline`, weights must be on this machine.
+        `data` is what the commands to run give after `--data`. `calibrations` and `outcomes` stand in for
+        this machine's. Raises `ZooError` for a problem, task or option that makes no sense.
+        """
         _check(problem, budget, objective, top)
         self.registry, self.problem, self.device, self.budget = registry, problem, device, budget
         self.task, self.data = registry.task(problem.task), data

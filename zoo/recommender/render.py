@@ -63,9 +63,9 @@ def _row(answer: Recommendation, choice: Choice) -> Cells:
 def _describe(problem: Problem) -> str:
     source = problem.input
     if isinstance(source, ImageInput):
-        kind, size = "images", f"{source.width}x{source.height}, {_plural(source.channels, 'channel')}"
+        kind, size = "images", f"{source.width}x{source.height}, {plural(source.channels, 'channel')}"
     elif isinstance(source, SeriesInput):
-        kind, size = "series", f"{source.length:,} steps of {_plural(source.channels, 'channel')}"
+        kind, size = "series", f"{source.length:,} steps of {plural(source.channels, 'channel')}"
     else:
         kind, size = "texts", f"{source.length:,} tokens"
     count = f"{problem.samples:,} {kind}" if problem.samples is not None else f"{kind}, number not known"
@@ -145,5 +145,6 @@ def _listed(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """A count with its noun."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

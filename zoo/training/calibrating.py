@@ -65,11 +65,12 @@ def calibrate(
     groups: dict[str, list[tuple[float, float, float]]] = {}
     models: dict[str, tuple[float, float]] = {}
     for model, case, plan, load in _chosen(registry, place, found):
-        few, many = (_time_model(registry, model, case, each, device) for each in _halved(plan.recipe))
+        recipes = _quartered(plan.recipe)
+        few, many = (_time_model(registry, model, case, each, device) for each in recipes)
         foreseen = plan.sample_seconds(load)
         if few is None or many is None or not foreseen:
             continue
-        small, large = (each.batch_size for each in _halved(plan.recipe))
+        small, large = (each.batch_size for each in recipes)
         tell(f"{model.name}: {1000 * many:.1f} ms a step of {large}, {1000 * few:.1f} ms of {small}")
         each = max((many - few) / (large - small), LEAST_SHARE * many / large)
         intensity = 6 * load.macs / max(1.0, load.activation_bytes(plan.precision))
@@ -80,7 +81,7 @@ def calibrate(
     return found.replace(groups={name: tuple(group) for name, group in groups.items()}, models=models)
 
 
-def _halved(recipe: Recipe) -> tuple[Recipe, Recipe]:
+def _quartered(recipe: Recipe) -> tuple[Recipe, Recipe]:
     """The recipe in batches of a quarter, and as it is: what differs is owed to the samples."""
     return recipe.replace(batch_size=max(1, recipe.batch_size // 4)), recipe
 
@@ -161,15 +162,16 @@ def _chosen(
         problem = model.spec.reference
         if problem is None or model.spec.facts is None:
             continue
-        recipe = _shortened(resolve_recipe(model, problem.task))
-        plan = Plan(recipe, place, found, exact=isinstance(problem.output, SeriesOutput))
         load = load_at(model.spec, problem, shape_of(problem.input, problem.output))
-        cost = plan.step_seconds(load) if load else None
-        while cost and load and recipe.batch_size > LEAST and cost.value > QUICK_SECONDS:
-            recipe = recipe.replace(batch_size=recipe.batch_size // 2)
-            plan = Plan(recipe, place, found, exact=isinstance(problem.output, SeriesOutput))
+        if load is None:
+            continue
+        planned = partial(Plan, device=place, calibration=found, exact=problem.keeps_fp32)
+        plan = planned(_shortened(resolve_recipe(model, problem.task)))
+        cost = plan.step_seconds(load)
+        while cost and plan.recipe.batch_size > LEAST and cost.value > QUICK_SECONDS:
+            plan = planned(plan.recipe.replace(batch_size=plan.recipe.batch_size // 2))
             cost = plan.step_seconds(load)
-        if cost is not None and load is not None and cost.value <= QUICK_SECONDS:
+        if cost is not None and cost.value <= QUICK_SECONDS:
             name = f"{model.plugin.name} {group_of(problem.task, load.family)}"
             intensity = load.macs / max(1.0, load.activation_bytes(plan.precision))
             groups.setdefault(name, []).append((intensity, model.name, model, problem, plan, load))

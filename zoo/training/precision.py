@@ -8,7 +8,7 @@ import time
 import torch
 from torch import nn
 
-from zoo.specs import Precision, Problem, SeriesOutput
+from zoo.specs import Precision, Problem
 
 GAIN = 1.2  # times as fast must bf16 be on a CPU to be worth its rounding
 
@@ -20,7 +20,7 @@ def choose_precision(wanted: str, problem: Problem, device: str) -> Precision:
     """
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
-    if isinstance(problem.output, SeriesOutput):
+    if problem.keeps_fp32:
         return "fp32"
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

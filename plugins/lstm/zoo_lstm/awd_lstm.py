@@ -9,7 +9,7 @@ from zoo_lstm.cells import LockedDropout
 from zoo_lstm.language_model import tied_head, token_vectors, vocabulary
 from zoo_lstm.lengths import embed
 from zoo_lstm.recurrent import Plan, read, recurrence
-from zoo_lstm.state import State, map_state
+from zoo_lstm.state import State, rows_of
 
 
 def awd_lstm(
@@ -94,7 +94,7 @@ class AWDLSTM(nn.Module):
 
     def choose(self, state: State, rows: Tensor) -> State:
         """The state of some rows of the batch, `[N]`, in any order."""
-        return map_state(lambda part: part[:, rows], state)
+        return rows_of(state, rows)
 
     def _vectors(self, tokens: Tensor) -> Tensor:
         """`[B, T, embedding]`; in training without some tokens of the vocabulary (Gal & Ghahramani 2016)."""

@@ -8,7 +8,7 @@ import zoo
 from zoo_lstm.cells import LockedDropout
 from zoo_lstm.lengths import embed
 from zoo_lstm.recurrent import Plan, read, recurrence
-from zoo_lstm.state import State, map_state
+from zoo_lstm.state import State, rows_of
 
 
 def language_model(
@@ -107,4 +107,4 @@ class LanguageModel(nn.Module):
 
     def choose(self, state: State, rows: Tensor) -> State:
         """The state of some rows of the batch, `[N]`, in any order."""
-        return map_state(lambda part: part[:, rows], state)
+        return rows_of(state, rows)

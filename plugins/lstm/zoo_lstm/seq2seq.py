@@ -13,7 +13,7 @@ import zoo
 from zoo_lstm.cells import MINIMAL
 from zoo_lstm.lengths import embed, last_states, real_lengths, real_steps
 from zoo_lstm.recurrent import Plan, read, recurrence
-from zoo_lstm.state import State, map_state
+from zoo_lstm.state import State, rows_of
 
 
 def seq2seq(
@@ -114,7 +114,7 @@ class Seq2Seq(nn.Module):
     def choose(self, state: tuple[Memory, State], rows: Tensor) -> tuple[Memory, State]:
         """The state of some rows of the batch, `[N]`, in any order, left out or repeated."""
         memory, inner = state
-        return memory.choose(rows), map_state(lambda part: part[:, rows], inner)
+        return memory.choose(rows), rows_of(inner, rows)
 
     @torch.inference_mode()
     def search(self, source: Tensor, *, begin: int, end: int, length: int, beams: int = 4) -> Tensor:

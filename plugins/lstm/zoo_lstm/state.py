@@ -19,6 +19,11 @@ def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
     return tuple(map_state(function, part) for part in state)
 
 
+def rows_of(state: State, rows: Tensor) -> State:
+    """The state of some rows of the batch, `[N]`: in any order, left out or repeated."""
+    return map_state(lambda part: part[:, rows], state)
+
+
 def check_state(state: State, batch: int) -> None:
     """Raises `zoo.DataError` where a state is of another number of sequences."""
     while not isinstance(state, Tensor):

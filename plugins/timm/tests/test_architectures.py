@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -129,17 +129,25 @@ def test_an_architecture_learns_from_the_smallest_images_that_it_can_do(name: st
 
 def _smallest(name: str) -> tuple[zoo.Problem, nn.Module]:
     """The problem of the least size of image that the architecture can be trained on, and its model."""
-    for side in (*SIDES, config_of(name).input_size[1]):
+    return next(_buildable(name, (*SIDES, config_of(name).input_size[1]), classes=3, device="cpu"))
+
+
+def _buildable(
+    name: str, sides: Iterable[int], *, classes: int, device: str
+) -> Iterator[tuple[zoo.Problem, nn.Module]]:
+    """Problems with grey images of those sizes that the architecture can do, and its model for each."""
+    for side in sides:
         problem = zoo.Problem(
             task="image-classification",
             input=zoo.ImageInput(channels=1, height=side, width=side),
-            output=zoo.Classes(count=3),
+            output=zoo.Classes(count=classes),
         )
         try:
-            return problem, build(problem, architecture=name)
+            with torch.device(device):
+                model = build(problem, architecture=name)
         except zoo.SpecError:
             continue
-    raise AssertionError(f"{name} can do none of its sizes")
+        yield problem, model
 
 
 @pytest.mark.slow
@@ -199,18 +207,8 @@ def _timms_own(name: str, problem: zoo.Problem, file: Path) -> nn.Module | None:
 def _resized(name: str) -> Iterator[zoo.Problem]:
     """Seven classes and grey images, of the sizes that the architecture can do, its own last."""
     own = config_of(name).input_size[1]
-    for side in (*(side for side in OTHER_SIDES if side != own), own):
-        problem = zoo.Problem(
-            task="image-classification",
-            input=zoo.ImageInput(channels=1, height=side, width=side),
-            output=zoo.Classes(count=7),
-        )
-        try:
-            with torch.device("meta"):
-                build(problem, architecture=name)
-        except zoo.SpecError:
-            continue
-        yield problem
+    sides = (*(side for side in OTHER_SIDES if side != own), own)
+    return (problem for problem, _ in _buildable(name, sides, classes=7, device="meta"))
 
 
 def _is_in(key: str, modules: tuple[str, ...]) -> bool:

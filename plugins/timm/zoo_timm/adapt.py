@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import timm
+import torch
 from timm.models import adapt_input_conv
 from torch import Tensor
 
@@ -18,9 +20,9 @@ def adapt(tensors: dict[str, Tensor], module: Any) -> dict[str, str]:
     what that cannot do stays as it is. Changes `tensors` where shapes differ, and returns what was done to
     which.
     """
-    told = _fit_channels(tensors, module)
     wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    heads = _classifiers(module)
+    told = _fit_channels(tensors, module, wanted)
+    heads = tuple(f"{name}." for name in _named(module, "classifier"))
     differing = [
         name
         for name, tensor in tensors.items()
@@ -34,12 +36,13 @@ def adapt(tensors: dict[str, Tensor], module: Any) -> dict[str, str]:
     return told
 
 
-def _fit_channels(tensors: dict[str, Tensor], module: Any) -> dict[str, str]:
-    wanted, told = module.state_dict(), {}
-    first = getattr(module, "pretrained_cfg", {}).get("first_conv") or ()
-    for name in [first] if isinstance(first, str) else first:
+def _fit_channels(
+    tensors: dict[str, Tensor], module: Any, wanted: Mapping[str, torch.Size]
+) -> dict[str, str]:
+    told = {}
+    for name in _named(module, "first_conv"):
         key = f"{name}.weight"
-        given, channels = tensors.get(key), wanted[key].shape[1] if key in wanted else 0
+        given, channels = tensors.get(key), wanted[key][1] if key in wanted else 0
         if given is not None and channels and given.shape[1] != channels:
             tensors[key] = adapt_input_conv(channels, given, base_chans=given.shape[1])
             told[key] = f"{given.shape[1]} to {channels} input channels"
@@ -57,9 +60,10 @@ def _fit_sizes(tensors: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
     return dict(twin.state_dict())
 
 
-def _classifiers(module: Any) -> tuple[str, ...]:
-    names = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
-    return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+def _named(module: Any, part: str) -> tuple[str, ...]:
+    """The modules that timm's configuration names as that part: none, one or several."""
+    names = getattr(module, "pretrained_cfg", {}).get(part) or ()
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _shape(tensor: Tensor) -> str:

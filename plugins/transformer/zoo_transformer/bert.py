@@ -15,6 +15,7 @@ from torch.nn import functional as F
 import zoo
 from zoo_transformer.block import Style, Transformer
 from zoo_transformer.classifier import masked_mean
+from zoo_transformer.problems import check_names
 from zoo_transformer.published import WITH_THE_LAST, check_options, initialise
 from zoo_transformer.tokens import real_tokens
 
@@ -55,8 +56,8 @@ def bert(
     check_options(
         "bert", dim=dim, heads=heads, activation=activation, length=tokens.length, positions=positions
     )
-    _check_choice("pooling", pooling, POOLINGS)
-    _check_choice("pooler", pooler, POOLERS)
+    check_names("bert", pooling=(pooling, POOLINGS))
+    check_names("bert", pooler=(pooler, POOLERS))
     style = Style(
         rotary=False, bias=True, post_norm=True, activation=activation, hidden=hidden or 4 * dim, eps=eps
     )
@@ -166,8 +167,3 @@ def _expect(problem: zoo.Problem, dim: int) -> tuple[zoo.TokenInput, int | None]
         return tokens, None
     tokens, classes = problem.expect("bert", zoo.TokenInput, zoo.Classes)
     return tokens, classes.count
-
-
-def _check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise zoo.SpecError("bert", [f"{option} = {value!r}: not known; known: {', '.join(known)}"])

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import zoo
 from zoo_transformer.block import ACTIVATIONS, NORMS, Style, Transformer
-from zoo_transformer.problems import check_heads, check_same
+from zoo_transformer.problems import check_heads, check_same, unknown_names
 from zoo_transformer.published import WITH_THE_LAST
 from zoo_transformer.state import State
 from zoo_transformer.tokens import PADDING, embedding, places_of
@@ -51,7 +51,15 @@ def gpt(
     source, target = problem.expect("gpt", zoo.TokenInput, zoo.TokenOutput)
     check_same("gpt", "vocab_size", source.vocab_size, target.vocab_size)
     check_heads("gpt", dim, heads)
-    _check_options(heads, kv_heads, positions=positions, norm=norm, activation=activation)
+    faults = unknown_names(
+        positions=(positions, POSITIONS),
+        norm=(norm, NORMS),
+        activation=(activation, ("swiglu", *ACTIVATIONS)),
+    )
+    if kv_heads is not None and (kv_heads < 1 or heads % kv_heads):
+        faults.append(f"kv_heads = {kv_heads}: does not divide heads = {heads}")
+    if faults:
+        raise zoo.SpecError("gpt", faults)
     style = Style(
         rotary=positions == "rotary",
         bias=bias,
@@ -148,17 +156,3 @@ class GPT(nn.Module):
         """`[B, T, D]` to `[B, T, V]`."""
         logits = F.linear(hidden, self.embedding.weight if self.head is None else self.head.weight)
         return logits if self.padded else F.pad(logits, (1, 0), value=NEVER)
-
-
-def _check_options(heads: int, kv_heads: int | None, **chosen: str) -> None:
-    """Raises `zoo.SpecError` with all that is at fault."""
-    known = {"positions": POSITIONS, "norm": NORMS, "activation": ("swiglu", *ACTIVATIONS)}
-    faults = [
-        f"{option} = {value!r}: not known; known: {', '.join(known[option])}"
-        for option, value in chosen.items()
-        if value not in known[option]
-    ]
-    if kv_heads is not None and (kv_heads < 1 or heads % kv_heads):
-        faults.append(f"kv_heads = {kv_heads}: does not divide heads = {heads}")
-    if faults:
-        raise zoo.SpecError("gpt", faults)

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import zoo
+
+
+def unknown_names(**chosen: tuple[str, Iterable[str]]) -> list[str]:
+    """What is at fault with options that must each be one of the known names."""
+    return [
+        f"{option} = {name!r}: not known; known: {', '.join(known)}"
+        for option, (name, known) in chosen.items()
+        if name not in known
+    ]
+
+
+def check_names(model: str, **chosen: tuple[str, Iterable[str]]) -> None:
+    """Raises `zoo.SpecError` with all that `unknown_names` says."""
+    if faults := unknown_names(**chosen):
+        raise zoo.SpecError(model, faults)
 
 
 def check_same(model: str, what: str, into: int, out: int) -> None:

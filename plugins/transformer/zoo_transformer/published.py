@@ -6,7 +6,7 @@ from torch import nn
 
 import zoo
 from zoo_transformer.block import ACTIVATIONS
-from zoo_transformer.problems import check_heads
+from zoo_transformer.problems import check_heads, check_names
 
 STD = 0.02  # of all weights at first, in both papers' code
 WITH_THE_LAST = (99_999,)  # timm's word for parameters that belong to the block before them
@@ -15,9 +15,7 @@ WITH_THE_LAST = (99_999,)  # timm's word for parameters that belong to the block
 def check_options(model: str, *, dim: int, heads: int, activation: str, length: int, positions: int) -> None:
     """Raises `zoo.SpecError` for options that do not fit one another, or sequences longer than positions."""
     check_heads(model, dim, heads)
-    if activation not in ACTIVATIONS:
-        known = ", ".join(ACTIVATIONS)
-        raise zoo.SpecError(model, [f"activation = {activation!r}: not known; known: {known}"])
+    check_names(model, activation=(activation, ACTIVATIONS))
     if length > positions:
         raise zoo.SpecError(
             model, [f"positions = {positions}: fewer than the {length} tokens of the problem; set more"]

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 import zoo
 from zoo_transformer.block import OURS, Style, Transformer, angles_of
-from zoo_transformer.problems import check_heads
+from zoo_transformer.problems import check_heads, check_names
 from zoo_transformer.state import State
 from zoo_transformer.tokens import embedding, places_of, real_tokens
 
@@ -40,8 +40,7 @@ def seq2seq(
     """
     source, target = problem.expect("seq2seq", zoo.TokenInput, zoo.TokenOutput)
     check_heads("seq2seq", dim, heads)
-    if style not in STYLES:
-        raise zoo.SpecError("seq2seq", [f"style = {style!r}: not known; known: {', '.join(STYLES)}"])
+    check_names("seq2seq", style=(style, STYLES))
     paper = Style(rotary=False, bias=True, post_norm=True, activation="relu", hidden=4 * dim)
     chosen = paper if style == "vaswani" else OURS
     return Seq2Seq(
