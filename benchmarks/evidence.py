@@ -3,23 +3,23 @@
     python benchmarks/evidence.py [--seeds N] [--only GLOB] [--runs DIR] [--minutes M]
 
 Each training is a run folder of its own under `--runs`: what was interrupted is gone on with, what is
-finished, or in the table from as many seeds, is not trained again. After each, the records of
-`zoo/recommender/evidence.json` that have no more seeds than the finished runs are written anew; others stay,
-and are measured again where they are taken out by hand. The recipe is the plugin's own at every size. Each
-training is made with the first seed before any with the second. At the end the table is printed.
+finished, or in the table from as many seeds, is not trained again. A record of
+`zoo/recommender/evidence.json` from N seeds is that of the first N; the next seed joins it when it is
+trained. What is to be measured again is taken out by hand. The recipe is the plugin's own at every size.
+Each training is made with the first seed before any with the second. At the end the table is printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 import zoo
 from zoo.data import Dataset, load_dataset
@@ -114,17 +114,18 @@ def _plan() -> Iterator[tuple[str, str, int]]:
 
 def _is_known(model: str, data: str, size: int, seed: int, groups: Groups) -> bool:
     """Whether there is a finished run from that seed, or the table counts as many."""
-    in_table = max((count for key, count in _seeds_in_table() if _is_of(key, model, data, size)), default=0)
+    counts = [_count(record) for key, record in _kept().items() if _is_of(key, model, data, size)]
     runs = [run for key, runs in groups.items() if _is_of(key, model, data, size) for run in runs]
-    return seed < in_table or any(run.record.recipe.seed == seed for run in runs)
+    return seed < max(counts, default=0) or any(run.record.recipe.seed == seed for run in runs)
 
 
 def _is_of(key: tuple[str, str, int], model: str, data: str, size: int) -> bool:
     return key[:2] == (model, data) and (not size or abs(key[2] - size) <= ROUNDING * size)
 
 
-def _seeds_in_table() -> list[tuple[tuple[str, str, int], int]]:
-    return [(key, record.get("seeds", 1)) for key, record in _kept().items()]
+def _count(record: Mapping[str, Any] | None) -> int:
+    """How many seeds a record of the table is from."""
+    return record.get("seeds", 1) if record else 0
 
 
 def _finished(folders: list[Path]) -> Groups:
@@ -154,11 +155,12 @@ def part(dataset: Dataset, size: int) -> Dataset:
 
 
 def _write(groups: Groups, *, timed: bool) -> None:
-    """The table: one record for each model, data set and size, that from more seeds."""
-    records, seeds = _kept(), dict(_seeds_in_table())
+    """The table: one record for each model, data set and size, joined by the runs of further seeds."""
+    records = _kept()
     for key, runs in groups.items():
-        if len(runs) >= seeds.get(key, 0):
-            records[key] = to_builtins(_evidence(runs, timed))
+        by_seed = {run.record.recipe.seed: run for run in runs}
+        while (seed := _count(records.get(key))) in by_seed:
+            records[key] = to_builtins(_joined(records.get(key), by_seed[seed], timed))
     ordered = {"evidence": [records[key] for key in sorted(records)]}
     TABLE.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n")
 
@@ -178,25 +180,28 @@ def _print_table() -> None:
         )
 
 
-def _evidence(runs: list[Run], timed: bool) -> Evidence:
-    """What the runs of one model on one data set reached, over their seeds."""
-    record = runs[0].record
-    scores = [run.metrics[_metric(run)] for run in runs]
-    recipe = record.recipe
+def _joined(known: Mapping[str, Any] | None, run: Run, timed: bool) -> Evidence:
+    """What the runs of one model on one data set reached: those of a record of the table, and one more."""
+    record, recipe, score = run.record, run.record.recipe, run.metrics[_metric(run)]
+    before, known = _count(known), known or {}
+    last = known.get("score", 0.0)
+    mean = last + (score - last) / (before + 1)
+    squares = max(0, before - 1) * known.get("spread", 0.0) ** 2 + (score - last) * (score - mean)
+    seconds = known.get("seconds", round(record.seconds, 2))
     return Evidence(
         model=record.model,
         problem=load_dataset(record.data["name"]).problem.replace(samples=record.problem.samples),
         source=SOURCE,
         dataset=record.data["name"],
-        score=round(float(np.mean(scores)), 5),
-        spread=round(float(np.std(scores, ddof=1)), 5) if len(scores) > 1 else None,
-        seeds=len(scores),
+        score=round(mean, 5),
+        spread=round(math.sqrt(squares / before), 5) if before else None,
+        seeds=before + 1,
         device=record.device,
         precision=record.precision,
         batch_size=recipe.batch_size,
         seen=record.steps * min(recipe.batch_size, record.problem.samples or recipe.batch_size),
-        seconds=round(float(np.median([run.record.seconds for run in runs])), 2) if timed else None,
-        memory_bytes=record.peak_memory_bytes or None,
+        seconds=seconds if timed else known.get("seconds"),
+        memory_bytes=max(record.peak_memory_bytes or 0, known.get("memory_bytes", 0)) or None,
     )
 
 
