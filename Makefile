@@ -27,7 +27,7 @@ test: setup
 
 check: setup lint
 	$(ALONE) $(BIN)/python -m pytest -q -m "not gpu" -n 2
-	for name in startup plugins load text data rnn transformer hard_cases export language; do \
+	for name in startup plugins load text data rnn transformer hard_cases export language ucr; do \
 		$(BIN)/python benchmarks/$$name.py --smoke || exit 1; \
 	done
 
@@ -37,7 +37,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	for name in startup plugins load text data train rnn transformer hard_cases language finetuning export recommend_runs gpu; do \
+	for name in startup plugins load text data train rnn transformer hard_cases language ucr finetuning export recommend_runs gpu; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/recommend.py $(if $(EVIDENCE),--evidence $(EVIDENCE),--only runs zoo)

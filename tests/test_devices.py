@@ -105,9 +105,15 @@ def test_a_mistyped_name_gets_the_closest(registry: Registry) -> None:
 
 
 def test_part_of_several_names_is_ambiguous(registry: Registry) -> None:
-    with pytest.raises(zoo.UnknownNameError, match="'h100' is ambiguous") as caught:
-        find_device(registry, "h100")
-    assert set(caught.value.close) == {"h100-pcie", "h100-sxm", "h100-nvl"}
+    with pytest.raises(zoo.UnknownNameError, match="'pro' is ambiguous") as caught:
+        find_device(registry, "pro")
+    assert {"apple-m4-pro", "rtx-pro-6000"} <= set(caught.value.close)
+
+
+def test_a_gpu_of_several_boards_is_planned_for_as_the_least_of_them(registry: Registry) -> None:
+    assert find_device(registry, "h100").spec.name == "h100-pcie"
+    assert find_device(registry, "4xa100") == zoo.Device(spec=registry.devices["a100-40gb"], count=4)
+    assert find_device(registry, "h100 sxm").spec.name == "h100-sxm"
 
 
 def test_a_class_of_cpu_has_the_cores_of_its_name(registry: Registry) -> None:

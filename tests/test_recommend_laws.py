@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,6 +208,39 @@ def test_the_best_size_for_a_budget_is_where_the_loss_is_least() -> None:
     for factor in (0.8, 1.25):
         assert law.loss(factor * best, operations / (6 * factor * best)) > least
     assert law.balanced_parameters(operations / (6 * best)) == pytest.approx(best)
+
+
+def _recommend_texts(*arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "zoo", "recommend", "--task", "language-modeling", "--json", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_a_language_model_is_as_large_as_text_time_and_device_allow() -> None:
+    large = _recommend_texts("--tokens", "2B", "--device", "h100", "--time-budget", "24h")
+    small = _recommend_texts("--tokens", "2B", "--device", "h100", "--time-budget", "20m")
+    names = [answer["recommendations"][0]["model"] for answer in (large, small)]
+    facts = [installed().model(name)[0].spec.facts for name in names]
+    assert facts[0]
+    assert facts[1]
+    assert facts[0].parameters > 50_000_000 > facts[1].parameters
+    assert any("2.0B tokens" in note and "1.0 d on H100" in note for note in large["notes"])
+
+
+def test_more_text_than_a_gpu_holds_stays_outside_of_it() -> None:
+    answers = [_recommend_texts("--tokens", count, "--device", "h100") for count in ("1B", "100B")]
+    memory = [answer["recommendations"][0]["estimate"]["memory_bytes"]["value"] for answer in answers]
+    assert memory[1] < 40e9
+
+
+def test_tokens_are_windows_of_a_text_and_of_nothing_else(tmp_path: Path) -> None:
+    asked = ("--task", "language-modeling", "--tokens", "1M", "--device", "cpu")
+    assert "3,907 texts, 256 tokens" in _ask(tmp_path, *asked).stdout
+    assert "7,813 texts, 128 tokens" in _ask(tmp_path, *asked, "--input", "128").stdout
+    assert "say the one or the other" in _ask(tmp_path, *asked, "--samples", "9").stderr
+    assert "not for text-classification" in _ask(tmp_path, "--task", "text-classification", *asked[2:]).stderr
 
 
 # -- nonsense ---------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 DESCRIBED = {
     "samples": "samples",
+    "tokens": "tokens",
     "classes": "classes",
     "input": "size",
 }  # options for data that is not there
 READING = ("columns", "task", "horizon")  # options that say how data is to be read
+WINDOW = 256  # tokens of a sample of a stream of text, where --input does not say
 BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 
 
@@ -33,6 +36,7 @@ BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 @click.option("--task", help="The kind of problem, where there is no data or it could be for several.")
 @click.option("--columns", multiple=True, metavar="ROLE=COLUMN,...", help="Such as text=comment,label=stars.")
 @click.option("--samples", metavar="N", help="How many samples there are to train on, such as 5k.")
+@click.option("--tokens", metavar="N", help="How many tokens of text there are for a language model: 2B.")
 @click.option("--classes", type=click.IntRange(min=1), help="How many classes there are to tell apart.")
 @click.option(
     "--input", "size", metavar="SIZE", help="CxHxW for images, LENGTH for text, LENGTHxCHANNELS for series."
@@ -175,9 +179,12 @@ def _train(ctx: click.Context, answer: Recommendation, data: str, given: Mapping
 
 def _describe(given: Mapping[str, Any]) -> Problem:
     """The problem that the options describe; every fault at once."""
-    task, samples = given["task"], given["samples"]
-    sizes = _sizes(given["size"])
-    fields: dict[str, Any] = {"task": task, "samples": parse_count(samples) if samples else None}
+    task, sizes = given["task"], _sizes(given["size"])
+    if given["tokens"] is not None and task != "language-modeling":
+        raise SpecError("recommend", [f"--tokens: is for language-modeling, not for {task}; give --samples"])
+    if given["tokens"] is not None and not sizes:
+        sizes = [WINDOW]
+    fields: dict[str, Any] = {"task": task, "samples": _samples(given, sizes)}
     if task.startswith("image"):
         channels, height, width = _exactly(sizes, 3, "CxHxW, such as 3x224x224")
         fields["input"] = {"kind": "image", "channels": channels, "height": height, "width": width}
@@ -200,6 +207,15 @@ def _describe(given: Mapping[str, Any]) -> Problem:
         length = given["horizon"] or fields["input"]["length"]
         fields["output"] = {"kind": "tokens", "vocab_size": BYTES, "length": length}
     return convert(fields, Problem, where="problem")
+
+
+def _samples(given: Mapping[str, Any], sizes: Sequence[int]) -> int | None:
+    """How many there are, where it is said; of a stream of text, its windows."""
+    if given["samples"] and given["tokens"]:
+        raise SpecError("recommend", ["--samples and --tokens: say the one or the other"])
+    if given["samples"]:
+        return parse_count(given["samples"])
+    return math.ceil(parse_count(given["tokens"]) / max(1, sizes[0])) if given["tokens"] else None
 
 
 def _sizes(text: str | None) -> list[int]:

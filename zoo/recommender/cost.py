@@ -48,6 +48,8 @@ CPU_KEPT_OTHERS = 1.5
 CPU_COPIES = 1.85  # of the weights at the peak: gradients, casts, and the best ones as they are read back
 CPU_LARGEST = 0.5  # of the largest tensor
 CPU_IMAGE_BYTES = 0.5  # of a prepared value: images are held as bytes, once as they came and once resized
+GPU_BYTES = {"image": 0.25, "tokens": 0.25}  # likewise on a GPU: pixels as bytes, tokens as int16
+GPU_ROOM = {"image": 0.25, "tokens": 0.5}  # of free memory that data may take there, else it stays outside
 CPU_SD, CPU_SD_BYTES = 0.15, 30e6  # of what is above the imports, and of any process
 EVEN_GRADIENT_SHARE = 0.25  # gradients at the peak, where activations go at the pace gradients come
 
@@ -209,7 +211,16 @@ class Plan:
 
     def _data_bytes(self, load: Load) -> float:
         held = (load.samples or 0) * load.data_bytes / TRAIN_SHARE
-        return CPU_IMAGE_BYTES * held if self._cpu and load.images else held
+        if self._cpu:
+            return CPU_IMAGE_BYTES * held if load.kind == "image" else held
+        held *= GPU_BYTES.get(load.kind, 1.0)
+        return held if held <= GPU_ROOM.get(load.kind, 1.0) * self._free else 0.0
+
+    @cached_property
+    def _free(self) -> float:
+        """Bytes of the device's memory that are free, as far as is known."""
+        free = available_memory(self.device, Budget())
+        return math.inf if free is None else free
 
     def _resident(self, load: Load) -> float:
         """Weights, their average, the optimizer's state, and what several devices exchange."""
@@ -454,6 +465,15 @@ def available_memory(device: Device, budget: Budget) -> float | None:
     if device.spec.memory_bytes is None:
         return None
     return device.spec.memory_bytes * USABLE_SHARE.get(device.spec.kind, USABLE_SHARE_GPU)
+
+
+def attainable(device: Device) -> float | None:
+    """Operations a second in training on all the devices together; None where their speed is not known."""
+    peaks = device.spec.peak_flops
+    peak = peaks.get("bf16", peaks.get("fp32"))
+    if peak is None:
+        return None
+    return SPEEDS[device.spec.kind].compute * peak * (PARALLEL * device.count if device.count > 1 else 1)
 
 
 def precision_of(recipe: Recipe, device: Device) -> str:

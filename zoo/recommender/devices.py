@@ -33,8 +33,9 @@ _DETAILS = ("sxm", r"\d+gb", r"sxm|\d+gb")  # of boards, left out where no devic
 def find_device(registry: Registry, text: str) -> Device:
     """The device that `auto`, `cpu`, `NAME` or `COUNTxNAME` means; `cuda` and `mps` mean the one here.
 
-    A part of a name, such as `4090`, will do while it fits one device. Raises `UnknownNameError` with
-    the closest names.
+    A part of a name, such as `4090`, will do while it fits one device; of several boards of one GPU, `h100`
+    means that with the least memory, so that what fits will fit any. Raises `UnknownNameError` with the
+    closest names.
     """
     if text == "auto":
         return detect(registry)
@@ -97,11 +98,18 @@ def _named(devices: Mapping[str, DeviceSpec], name: str) -> DeviceSpec:
     exact = [spec for spec in fitting if set(_words(spec.name)) - parts <= _BRANDS]
     if len(fitting) == 1 or len(exact) == 1:
         return (exact or fitting)[0]
+    if len({frozenset(word for word in _words(spec.name) if not _is_detail(word)) for spec in fitting}) == 1:
+        return min(fitting, key=lambda spec: (spec.memory_bytes or 0, spec.bandwidth_bytes or 0))
     if fitting:
         names = [spec.name for spec in fitting]
         shown = ", ".join(names[:6])
         raise UnknownNameError(f"device {name!r} is ambiguous: say one of {shown}", close=names)
     raise unknown("device", name, ["auto", "cpu", *devices])
+
+
+def _is_detail(word: str) -> bool:
+    """Whether it tells the boards of one GPU apart."""
+    return re.fullmatch(r"sxm|pcie|nvl|\d+gb", word) is not None
 
 
 def _spaced(name: str) -> str:

@@ -43,7 +43,7 @@ class Load(msgspec.Struct, frozen=True, gc=False):
     `macs` are those of a forward pass at the problem. `data_bytes` are those of one prepared sample,
     `outputs` its number of predicted values. `doubt` is the standard deviation of the logarithm that
     carrying the facts over adds. `even` says that the parameters are spread evenly over the depth,
-    as in a transformer.
+    as in a transformer. `kind` is that of the input.
     """
 
     facts: Facts
@@ -57,7 +57,7 @@ class Load(msgspec.Struct, frozen=True, gc=False):
     family: str = ""
     task: str = ""
     name: str = ""
-    images: bool = False
+    kind: str = ""
     group: str = ""
 
     @property
@@ -128,7 +128,7 @@ def load_at(spec: ModelSpec, problem: Problem, shape: Shape) -> Load | None:
         family=spec.family,
         task=problem.task,
         name=spec.name,
-        images=shape.kind == "image",
+        kind=shape.kind,
         group=spec.group or "",
     )
 

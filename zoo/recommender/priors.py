@@ -9,12 +9,14 @@ from functools import cache
 
 import msgspec
 
+from zoo.errors import PluginError
+from zoo.recipes import resolve_recipe
 from zoo.recommender.facts import shape_of
 from zoo.recommender.scale import Scale
 from zoo.recommender.scaling import LossLaw
 from zoo.recommender.speed import SpeedLaw
 from zoo.registry import Model
-from zoo.specs import Classes, Output, Problem, Record, Vector, WeightsSpec, convert
+from zoo.specs import Classes, Output, Problem, Record, TokenInput, Vector, WeightsSpec, convert
 from zoo.units import format_count
 
 UNSTATED_SAMPLES = 100_000  # of a pretraining that no record tells the size of
@@ -126,6 +128,7 @@ class Published:
         self._difficulty = next((p for p in priors.difficulty if p.task == problem.task), None)
         self._transfer = next((p for p in priors.transfer if p.task == problem.task), None)
         self._families = [prior for prior in priors.family if prior.holds(problem)]
+        self._law = next((law for law in priors.loss if law.task == problem.task), None)
         self._typical = self._scale.to(self._transfer.typical) if self._transfer else 0.0
         self._share = self._transfer.share(features(problem)[2]) if self._transfer else 0.0
         self._stated: dict[str, int] = {}
@@ -150,11 +153,24 @@ class Published:
             if family not in self._claimed:  # asked for thousands of models of few families
                 self._claimed[family] = sum(prior.mean for prior in self._claims(model, None))
             talent = self._share * transfer.scratch_slope * self._talent(model, None) if transfer else 0.0
-            return self._claimed[family] + talent
+            return self._claimed[family] + talent + self._size(model)
         if transfer is None:
             return 0.0
         gain = transfer.gain(self._pretraining(weights), samples) if samples else 0.0
         return self._share * (gain + transfer.slope * self._talent(model, weights))
+
+    def _size(self, model: Model) -> float:
+        """What a law of the loss says for a model's size and for as much text as its recipe lets it see."""
+        facts, samples, tokens = model.spec.facts, self._problem.samples, self._problem.input
+        if self._law is None or facts is None or not samples or not isinstance(tokens, TokenInput):
+            return 0.0
+        try:
+            recipe = resolve_recipe(model, self._problem.task, samples=samples)
+        except PluginError:  # which those are told of who ask for its cost
+            return 0.0
+        length = recipe.length or tokens.length
+        seen = recipe.total_steps(samples) * recipe.batch_size * length
+        return self._law.advantage(facts.parameters, seen, samples * tokens.length)
 
     def _talent(self, model: Model, weights: WeightsSpec | None) -> float:
         """By how much a model, or these weights of it, stand above a typical one where it was pretrained.
@@ -177,6 +193,7 @@ class Published:
         """Whose findings enter the estimate for a model."""
         transfer = self._transfer
         found = [prior.source for prior in self._claims(model, weights)]
+        found += [self._law.source] if self._law and weights is None else []
         if transfer and any(transfer.metric in w.metrics for w in model.weights):
             found.append(transfer.source)
         if transfer and weights is not None:

@@ -121,7 +121,7 @@ class Question:
             notes=(
                 *self._filter.notes,
                 *ranking_notes(self.scores, self._objective, self._weight, self.ranked),
-                *size_notes(read_priors(), self.problem),
+                *size_notes(read_priors(), self.problem, self.device, self.budget),
                 *cost_notes(self.ranked, self.device, self._filter.memory_limit),
                 *(() if self.ranked else unmet_notes(self.rejected, self._pretrained, self._unknown)),
             ),

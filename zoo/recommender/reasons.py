@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from zoo.recommender.answer import Rejection
+from zoo.recommender.cost import attainable
 from zoo.recommender.filter import Candidate
 from zoo.recommender.objective import Weight
 from zoo.recommender.priors import Priors
+from zoo.recommender.scaling import PER_TOKEN
 from zoo.recommender.score import ScoreModel
-from zoo.specs import Device, Evidence, Problem, TokenInput
+from zoo.specs import Budget, Device, Evidence, Problem, TokenInput
 from zoo.units import format_bytes, format_count, format_seconds
 
 NONE_YET = "not enough evidence"
@@ -105,18 +107,25 @@ def cost_notes(ranked: Sequence[Candidate], device: Device, memory_limit: float 
     return notes
 
 
-def size_notes(priors: Priors, problem: Problem) -> list[str]:
-    """Which size of a language model so much text is in balance with, where a law of its loss is known."""
+def size_notes(priors: Priors, problem: Problem, device: Device, budget: Budget) -> list[str]:
+    """Which size of a language model suits so much text, and so much time, where its loss has a known law."""
     law = next((law for law in priors.loss if law.task == problem.task), None)
-    if law is None or not problem.samples or not isinstance(problem.input, TokenInput):
+    if law is None or not isinstance(problem.input, TokenInput):
         return []
-    tokens = problem.samples * problem.input.length
-    parameters = law.balanced_parameters(tokens)
-    far = ", far below the models it was fitted on" if parameters < law.fewest else ""
-    told = (
-        f"{format_count(tokens)} tokens, each seen once, go best with {format_count(parameters)} parameters"
-    )
-    return [f"{told} ({law.source}{far})"]
+    told, sizes = [], []
+    if problem.samples:
+        tokens = problem.samples * problem.input.length
+        sizes.append(law.balanced_parameters(tokens))
+        best = f"{format_count(sizes[-1])} parameters"
+        told.append(f"{format_count(tokens)} tokens, each seen once, go best with {best}")
+    rate = attainable(device)
+    if budget.seconds and rate:
+        operations = budget.seconds * rate
+        sizes.append(law.best_parameters(operations))
+        best = f"{format_count(sizes[-1])} parameters and {format_count(operations / PER_TOKEN / sizes[-1])}"
+        told.append(f"{format_seconds(budget.seconds)} on {device.title} with {best} tokens")
+    far = ", far below the models it was fitted on" if sizes and min(sizes) < law.fewest else ""
+    return [f"{', and '.join(told)} ({law.source}{far})"] if told else []
 
 
 def unmet_notes(rejected: Sequence[Rejection], pretrained: bool | None, unknown: int) -> list[str]:

@@ -1,0 +1,129 @@
+"""How the series models do on fresh draws of CBF and of control charts, beside the same networks on UCR's.
+
+    python benchmarks/ucr.py [--smoke] [--draws N] [--published FILE] [--runs DIR]
+
+UCR's archive has one training set of each: 30 series of CBF, 300 control charts, made by the formulas
+that `zoo.data.samples` states. A set so small is lucky or not, so each model is trained by its own recipe on
+N other draws of the same sizes, validated on 60 more, and tested on as many as in the archive. FILE is a
+table in the form of dl-4-tsc's results (Ismail Fawaz et al. 2019), of five trainings on the archive's draw.
+A finished training is a line of `results.jsonl` under `--runs` and is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+import statistics
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from recommend_real import read_lines
+
+import zoo
+from zoo.data import Dataset, load_dataset
+from zoo.data.samples import cbf, control
+from zoo.data.samples._draws import generator, series_splits
+
+MODELS = {  # and what the table calls the same network; LSTM-FCN's are not in it
+    "cnn/fcn": "fcn",
+    "cnn/resnet1d": "resnet",
+    "cnn/inception_time": "",
+    "cnn/minirocket": "",
+    "lstm/lstm_fcn": "",
+    "lstm/alstm_fcn": "",
+    "lstm/classifier": "",
+    "transformer/series_classifier": "",
+}
+SETS = {  # the generator's module, the archive's name, and the archive's sizes
+    "cbf": (cbf, "CBF", {"train": 30, "validation": 60, "test": 900}),
+    "control": (control, "SyntheticControl", {"train": 300, "validation": 60, "test": 300}),
+}
+FIRST = 101  # seed of the first draw; the sample data is made with others
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One training: the test accuracy of a model on one draw."""
+
+    model: str
+    data: str
+    draw: int
+    accuracy: float
+    seconds: float
+
+
+def main() -> None:
+    """Trains what is missing and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--smoke", action="store_true", help="one model, few steps, one draw; keeps nothing")
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--published", type=Path, help="results-ucr-128.csv of dl-4-tsc")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ucr"))
+    arguments = parser.parse_args()
+    if arguments.smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            _print([_train("cnn/minirocket", "cbf", FIRST, Path(folder), {"steps": 5})], {})
+        return
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    results = arguments.runs / "results.jsonl"
+    lines = [msgspec.convert(line, Line) for line in read_lines(results)]
+    done = {(line.model, line.data, line.draw) for line in lines}
+    for draw in range(FIRST, FIRST + arguments.draws):
+        for data in SETS:
+            for model in MODELS:
+                if (model, data, draw) not in done:
+                    lines.append(_train(model, data, draw, arguments.runs))
+                    with results.open("ab") as file:
+                        file.write(msgspec.json.encode(lines[-1]) + b"\n")
+                    print(lines[-1], flush=True)
+    _print(lines, _published(arguments.published) if arguments.published else {})
+
+
+def drawn(data: str, draw: int) -> Dataset:
+    """Another draw of that data set, in the archive's sizes."""
+    module, _, sizes = SETS[data]
+    splits = series_splits(generator(draw), module.draw, module.CLASSES, sizes)
+    return Dataset(name=f"{data}-{draw}", problem=load_dataset(data).problem, splits=splits)
+
+
+def _train(model: str, data: str, draw: int, runs: Path, settings: Mapping[str, int] | None = None) -> Line:
+    folder = runs / f"{model.replace('/', '-')}-{data}-{draw}"
+    run = zoo.train(model, drawn(data, draw), output=folder, settings=settings or {})
+    return Line(model, data, draw, run.metrics["accuracy"], round(run.record.seconds, 1))
+
+
+def _published(path: Path) -> dict[tuple[str, str], list[float]]:
+    """The accuracies of the table's networks on the archive's draws."""
+    found: dict[tuple[str, str], list[float]] = {}
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            found.setdefault((row["classifier_name"], row["dataset_name"]), []).append(float(row["accuracy"]))
+    return found
+
+
+def _print(lines: Sequence[Line], published: Mapping[tuple[str, str], Sequence[float]]) -> None:
+    print(f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}")
+    print(f"{'':30}{'other draws':>22}{'least':>9}{'most':>9}{'UCR, one draw':>24}")
+    for data, (_, archive, _) in SETS.items():
+        for model, name in MODELS.items():
+            scores = [line.accuracy for line in lines if (line.model, line.data) == (model, data)]
+            if scores:
+                beside = _told(published.get((name, archive), ()))
+                row = f"{_told(scores):>22}{min(scores):9.4f}{max(scores):9.4f}{beside:>24}"
+                print(f"{data:9}{model.split('/')[1]:21}{row}")
+
+
+def _told(scores: Iterable[float]) -> str:
+    listed = list(scores)
+    if len(listed) < 2:
+        return " ".join(f"{score:.4f}" for score in listed)
+    return f"{statistics.mean(listed):.4f} +- {statistics.stdev(listed):.4f}"
+
+
+if __name__ == "__main__":
+    main()
