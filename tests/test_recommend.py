@@ -256,6 +256,19 @@ def test_what_was_measured_on_the_very_problem_is_what_is_expected(toy: Toy) -> 
     assert other.high - other.low > 0.2
 
 
+def test_seeds_that_differ_widen_what_a_single_one_promises(toy: Toy) -> None:
+    def width(**fields: Any) -> float:
+        known = zoo.Evidence(
+            model="toy/one", problem=PROBLEM, source="a test", dataset="mine", score=0.99, **fields
+        )
+        others = [_result("two", 0.99, dataset=d, seeds=5, spread=0.006) for d in "abc"]
+        score = _choice(_ask(toy([_model("one"), _model("two")], [known, *others])), "toy/one").score
+        return float(score.high - score.low)
+
+    assert width(seeds=1) > 0.008
+    assert width(seeds=1) > 1.2 * width(seeds=5)
+
+
 def test_an_estimate_names_the_results_it_rests_on(toy: Toy) -> None:
     evidence = [_result(name, 0.9, dataset=d) for d in "ab" for name in ("one", "two")]
     score = _ask(toy([_model("one"), _model("two")], evidence)).recommendations[0].score

@@ -172,7 +172,7 @@ def _best_in(scores: ScoreModel, own: Sequence[Evidence]) -> tuple[int, int]:
     best = [
         record
         for record in shared
-        if scores.scale.to(record.score or 0.0) >= max(tops[_place(record)]) - scores.scale.repeat
+        if scores.scale.to(record.score or 0.0) >= max(tops[_place(record)]) - scores.repeat
     ]
     return len(best), len(shared)
 

@@ -101,7 +101,10 @@ def score_text(estimate: Estimate | None, unit: str) -> str:
     if estimate is None:
         return UNKNOWN
     ends = (estimate.low, estimate.high)
-    low, high = (f"{100 * end:.0f}" if unit == "fraction" else format_score(end, unit) for end in ends)
+    shown = [f"{100 * end:.0f}" if unit == "fraction" else format_score(end, unit) for end in ends]
+    if unit == "fraction" and shown[0] == shown[1]:
+        shown = [format_score(end, unit) for end in ends]
+    low, high = shown
     return f"{format_score(estimate.value, unit)} [{low}, {high}]"
 
 

@@ -34,6 +34,13 @@ class Scale(msgspec.Struct, frozen=True):
             value = math.log(max(score, 1e-6))
         return value if self.maximize else -value
 
+    def steepness(self, score: float) -> float:
+        """By how much it rises here for a step of the score."""
+        if self.unit == "fraction":
+            share = min(max(score, 0.001), 0.999)
+            return 1 / (share * (1 - share))
+        return 1 / max(score, 1e-6)
+
     def back(self, value: float) -> float:
         """The score that has this value."""
         value = value if self.maximize else -value

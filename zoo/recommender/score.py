@@ -89,14 +89,17 @@ class ScoreModel:
         self._advantages: dict[Key, tuple[float, float]] = {}
         self._level: tuple[float, float] | None = None
         self._unmeasured: dict[Group, Prediction] = {}
-        self._here: dict[Key, float] = {}
+        self._here: dict[Key, tuple[float, int]] = {}  # the mean, and of how many seeds
+        self.repeat = self._learn_repeat()
         self._fit([self._result(record) for record in self.records])
 
     def predict(self, model: Model, weights: WeightsSpec | None) -> Prediction | None:
         """The expected score of training a model, from `weights` where given; None where nothing is known."""
         key = (model.name, weights.tag if weights else "")
         if key in self._here:
-            return Prediction(self._here[key], self.scale.repeat, self.scale.repeat)
+            value, seeds = self._here[key]
+            again = self.repeat * math.sqrt(1 + 1 / seeds)  # of one more, beside the mean of those
+            return Prediction(value, again, self.repeat / math.sqrt(seeds))
         if self._level is None:
             return None
         if key in self._advantages:
@@ -164,14 +167,25 @@ class ScoreModel:
     def _look_here(self, results: Sequence[_Result], means: Mapping[Key, float]) -> None:
         """Results on the very problem stand above any regression."""
         pairs = zip(self.records, results, strict=True)
-        here = [r for record, r in pairs if record.problem == self._problem and self._problem.samples]
-        found: dict[Key, list[float]] = defaultdict(list)
-        for result in here:
-            found[result.key].append(result.value)
-        self._here = {key: sum(values) / len(values) for key, values in found.items()}
-        if here:
-            rest = [value - means[key] for key, value in self._here.items()]
+        found: dict[Key, list[tuple[float, int]]] = defaultdict(list)
+        for record, result in pairs:
+            if record.problem == self._problem and self._problem.samples:
+                found[result.key].append((result.value, record.seeds or 1))
+        for key, values in found.items():
+            seeds = sum(count for _, count in values)
+            self._here[key] = sum(value * count for value, count in values) / seeds, seeds
+        if self._here:
+            rest = [value - means[key] for key, (value, _) in self._here.items()]
             self._level = sum(rest) / len(rest), self._spread.rest**2 / len(rest)
+
+    def _learn_repeat(self) -> float:
+        """The deviation of one more result on the same data, by what seeds were seen to differ."""
+        squares = [
+            (record.seeds - 1, (record.spread * self.scale.steepness(record.score)) ** 2)
+            for record in self.records
+            if record.spread is not None and record.seeds > 1 and record.score is not None
+        ]
+        return pooled(self.scale.repeat, squares)
 
     # -- difficulty --
 
