@@ -94,6 +94,14 @@ def test_an_archive_that_would_be_unpickled_is_refused(tmp_path: Path) -> None:
         check_unpickled(tmp_path / "model.pt2")
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_whoever_may_read_a_new_file_may_read_an_exported_one(tmp_path: Path, precision: str) -> None:
+    (tmp_path / "any").touch()
+    output = tmp_path / "mine.safetensors"
+    zoo.export(LENET, output, format="safetensors", precision=precision)
+    assert output.stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def test_safetensors_are_the_file_of_the_weights_and_load_again(tmp_path: Path) -> None:
     done = zoo.export(LENET, tmp_path / "mine.safetensors", format="safetensors")
     assert done.difference == 0

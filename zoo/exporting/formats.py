@@ -25,6 +25,7 @@ from zoo import api
 from zoo.build import Card
 from zoo.errors import ZooError
 from zoo.exporting.readme import describe
+from zoo.paths import whole_at
 from zoo.registry import installed
 from zoo.specs import ImageInput, Problem, SeriesInput, Vector, to_builtins
 from zoo.weights import fetch_weights
@@ -196,7 +197,8 @@ def write_safetensors(source: Source, path: Path) -> None:
         shutil.copyfile(files[0], path)
     else:
         tensors = {name: tensor for file in files for name, tensor in load_file(file).items()}
-        save_file(tensors, path, metadata={"format": "pt"})
+        with whole_at(path) as partial:
+            save_file(tensors, partial, metadata={"format": "pt"})
 
 
 def read_safetensors(source: Source, path: Path) -> Answer:
@@ -236,7 +238,8 @@ def write_huggingface(source: Source, path: Path) -> None:
     """A folder of what the model's layout makes of the module as it is, and a README.md."""
     tensors, beside = source.layout.write(source.module)
     path.mkdir()
-    save_file(dict(tensors), path / "model.safetensors", metadata={"format": "pt"})
+    with whole_at(path / "model.safetensors") as partial:
+        save_file(dict(tensors), partial, metadata={"format": "pt"})
     for name, content in {"README.md": describe(source.card, source.model), **beside}.items():
         file = path / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ from torch.nn.utils import parametrize
 
 from zoo.errors import ZooError, hint
 from zoo.exporting.formats import Source, write_archive
+from zoo.paths import whole_at
 
 BATCH = 16  # training samples at a time
 FEW = 64  # numbers of a tensor that is not worth a change
@@ -226,7 +227,8 @@ def cast_weights(source: Source, plain: Path, path: Path) -> None:
         with safe_open(file, "pt") as opened:
             told = opened.metadata()
             tensors = {name: _cast(opened.get_tensor(name)) for name in opened.keys()}  # noqa: SIM118 - no mapping
-        save_file(tensors, path if plain.is_file() else file, metadata=told)
+        with whole_at(path if plain.is_file() else file) as partial:
+            save_file(tensors, partial, metadata=told)
 
 
 def _cast(tensor: Tensor) -> Tensor:
