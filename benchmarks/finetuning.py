@@ -30,7 +30,7 @@ from numpy.random import PCG64, Generator
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-PER_LETTER = 200  # images
+PER_LETTER = 1000  # images
 CANVAS, BLOCK = 32, 4  # pixels that are drawn, and the side of a block of them that becomes one
 FONTS = ("DejaVu", "STIXGeneral")
 MATHEMATICAL = ("Math", "Display")

@@ -11,7 +11,6 @@ last/              everything needed to go on exactly where it stopped
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping
@@ -166,7 +165,9 @@ def _with_tokenizer(record: RunRecord, folder: Path) -> RunRecord:
             f"{str(path)!r} cannot be read: {error.strerror}; the run's texts became tokens by it, so put it "
             "back"
         ) from None
-    found = hashlib.sha256(content).hexdigest()
+    from hashlib import sha256  # slow to import, and of no use to most commands
+
+    found = sha256(content).hexdigest()
     if found != preprocess.sha256:
         raise RunError(
             f"{str(path)!r} is damaged, or another run's: its sha256 is {found[:12]}..., run.json says "

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from torch import Tensor
 
 import zoo
-from zoo_lstm.generation import Stepping
 from zoo_lstm.state import State, map_state
 
 
-def read_on(model: Stepping, stream: Tensor, *, rows: int, length: int) -> Iterator[tuple[Tensor, Tensor]]:
+def read_on(model: zoo.Stepper, stream: Tensor, *, rows: int, length: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits `[rows, T, V]` and targets `[rows, T]` of each piece of `stream[N]`, T at most `length`.
 
     The stream is cut into `rows` parts of one length, read side by side; up to `rows - 1` tokens at its end
@@ -28,7 +27,7 @@ def read_on(model: Stepping, stream: Tensor, *, rows: int, length: int) -> Itera
             f"{stream.shape[0]} tokens for {rows} rows, which need 2 each; take fewer rows or a longer text"
         )
     parts = stream[: size * rows].view(rows, size)
-    state: State = None
+    state: State = model.start()
     for start in range(0, size - 1, length):
         piece = parts[:, start : start + length + 1]
         logits, state = model.step(piece[:, :-1], state)
