@@ -33,7 +33,7 @@ SIZES = {  # training samples; the whole set last
     "control": (60, 150, 300),
     "snippets": (200, 1000, 5000, 20000),
     "dates": (2000, 8000),
-    "mackey-glass": (500, 1881),
+    "mackey-glass": (500, 1000, 1881),
     "stdlib": (0,),
 }
 _SERIES = (

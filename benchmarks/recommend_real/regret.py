@@ -107,6 +107,7 @@ def advised(trained: Trained, known: Iterable[Evidence], registry: Registry) -> 
         top=len(models),
         pretrained=False,
         calibrations={},
+        outcomes=(),
     )
 
 
