@@ -300,12 +300,13 @@ def test_the_kit_refuses_a_recipe_whose_variant_is_bad(toy: Path) -> None:
 
 def test_the_recommender_plans_with_the_variant_for_the_size(capsys: Capture) -> None:
     given = ("recommend", "--task", "text-classification", "--input", "128", "--classes", "4")
-    epochs = {}
-    for samples in ("500", "5000"):
+    lengths = {}
+    for samples in ("500", "5000", "20000"):
         found = document(capsys, *given, "--samples", samples, "--top", "20")["recommendations"]
         (textcnn,) = [one for one in found if one["model"] == "cnn/textcnn" and not one["weights"]]
-        epochs[samples] = textcnn["recipe"].get("epochs")
-    assert epochs == {"500": 20, "5000": 3}
+        lengths[samples] = textcnn["recipe"].get("steps"), textcnn["recipe"].get("epochs")
+    assert lengths["500"][0] == 300
+    assert [lengths[samples][1] for samples in ("5000", "20000")] == [8, 3]
 
 
 # -- zoo recipe show --------------------------------------------------------------------------
