@@ -83,7 +83,8 @@ def calibrate(
 
 def _quartered(recipe: Recipe) -> tuple[Recipe, Recipe]:
     """The recipe in batches of a quarter, and as it is: what differs is owed to the samples."""
-    return recipe.replace(batch_size=max(1, recipe.batch_size // 4)), recipe
+    few = max(2, recipe.batch_size // 4)  # a single value has no variance to normalise by
+    return recipe.replace(batch_size=min(few, recipe.batch_size)), recipe
 
 
 def _problem() -> Problem:
@@ -116,7 +117,7 @@ def _time_model(
     torch.manual_seed(0)
     try:
         return _step_seconds(build(registry, model, problem, recipe.options), problem, recipe, device)
-    except (ZooError, RuntimeError):
+    except (ZooError, RuntimeError, ValueError):  # as torch and models say what they do not take
         return None
 
 
