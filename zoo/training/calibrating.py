@@ -83,8 +83,7 @@ def calibrate(
 
 def _quartered(recipe: Recipe) -> tuple[Recipe, Recipe]:
     """The recipe in batches of a quarter, and as it is: what differs is owed to the samples."""
-    few = max(2, recipe.batch_size // 4)  # a single value has no variance to normalise by
-    return recipe.replace(batch_size=min(few, recipe.batch_size)), recipe
+    return recipe.replace(batch_size=max(1, recipe.batch_size // 4)), recipe
 
 
 def _problem() -> Problem:
