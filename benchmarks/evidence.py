@@ -187,7 +187,6 @@ def _joined(known: Mapping[str, Any] | None, run: Run, timed: bool) -> Evidence:
     last = known.get("score", 0.0)
     mean = last + (score - last) / (before + 1)
     squares = max(0, before - 1) * known.get("spread", 0.0) ** 2 + (score - last) * (score - mean)
-    seconds = known.get("seconds", round(record.seconds, 2))
     return Evidence(
         model=record.model,
         problem=load_dataset(record.data["name"]).problem.replace(samples=record.problem.samples),
@@ -200,7 +199,7 @@ def _joined(known: Mapping[str, Any] | None, run: Run, timed: bool) -> Evidence:
         precision=record.precision,
         batch_size=recipe.batch_size,
         seen=record.steps * min(recipe.batch_size, record.problem.samples or recipe.batch_size),
-        seconds=seconds if timed else known.get("seconds"),
+        seconds=known.get("seconds", round(record.seconds, 2) if timed else None),
         memory_bytes=max(record.peak_memory_bytes or 0, known.get("memory_bytes", 0)) or None,
     )
 

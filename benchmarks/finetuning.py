@@ -19,7 +19,7 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -221,7 +221,7 @@ def report(arguments: argparse.Namespace, environment: dict[str, str]) -> None:
         }
         gains = [one - other for one, other in zip(*scores.values(), strict=True)]
         print(
-            f"{samples:<8}" + "".join(f"{_summary(each):>24}" for each in (*scores.values(), gains)),
+            f"{samples:<8}" + "".join(f"{summary(each):>24}" for each in (*scores.values(), gains)),
             flush=True,
         )
 
@@ -242,7 +242,8 @@ def _score(
     return zoo.Run.open(folder).metrics["accuracy"]
 
 
-def _summary(values: list[float]) -> str:
+def summary(values: Sequence[float]) -> str:
+    """Their mean and deviation."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{statistics.mean(values):.4f} +- {spread:.4f}"
 

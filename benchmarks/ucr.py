@@ -14,19 +14,18 @@ from __future__ import annotations
 import argparse
 import csv
 import platform
-import statistics
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import torch
+from finetuning import summary
 from recommend_real import read_lines
 
 import zoo
-from zoo.data import Dataset, load_dataset
 from zoo.data.samples import cbf, control
-from zoo.data.samples._draws import generator, series_splits
 
 MODELS = {  # and what the table calls the same network; LSTM-FCN's are not in it
     "cnn/fcn": "fcn",
@@ -38,10 +37,7 @@ MODELS = {  # and what the table calls the same network; LSTM-FCN's are not in i
     "lstm/classifier": "",
     "transformer/series_classifier": "",
 }
-SETS = {  # the generator's module, the archive's name, and the archive's sizes
-    "cbf": (cbf, "CBF", {"train": 30, "validation": 60, "test": 900}),
-    "control": (control, "SyntheticControl", {"train": 300, "validation": 60, "test": 300}),
-}
+SETS = {"cbf": (cbf, "CBF"), "control": (control, "SyntheticControl")}  # the module, and the archive's name
 FIRST = 101  # seed of the first draw; the sample data is made with others
 
 
@@ -84,16 +80,11 @@ def main() -> None:
     _print(lines, _published(arguments.published) if arguments.published else {})
 
 
-def drawn(data: str, draw: int) -> Dataset:
-    """Another draw of that data set, in the archive's sizes."""
-    module, _, sizes = SETS[data]
-    splits = series_splits(generator(draw), module.draw, module.CLASSES, sizes)
-    return Dataset(name=f"{data}-{draw}", problem=load_dataset(data).problem, splits=splits)
-
-
 def _train(model: str, data: str, draw: int, runs: Path, settings: Mapping[str, int] | None = None) -> Line:
-    folder = runs / f"{model.replace('/', '-')}-{data}-{draw}"
-    run = zoo.train(model, drawn(data, draw), output=folder, settings=settings or {})
+    module, _ = SETS[data]
+    drawn = replace(module.load_drawn(draw), name=f"{data}-{draw}")
+    folder = runs / f"{model.replace('/', '-')}-{drawn.name}"
+    run = zoo.train(model, drawn, output=folder, settings=settings or {})
     return Line(model, data, draw, run.metrics["accuracy"], round(run.record.seconds, 1))
 
 
@@ -109,20 +100,13 @@ def _published(path: Path) -> dict[tuple[str, str], list[float]]:
 def _print(lines: Sequence[Line], published: Mapping[tuple[str, str], Sequence[float]]) -> None:
     print(f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}")
     print(f"{'':30}{'other draws':>22}{'least':>9}{'most':>9}{'UCR, one draw':>24}")
-    for data, (_, archive, _) in SETS.items():
+    for data, (_, archive) in SETS.items():
         for model, name in MODELS.items():
             scores = [line.accuracy for line in lines if (line.model, line.data) == (model, data)]
             if scores:
-                beside = _told(published.get((name, archive), ()))
-                row = f"{_told(scores):>22}{min(scores):9.4f}{max(scores):9.4f}{beside:>24}"
+                beside = summary(found) if (found := published.get((name, archive))) else ""
+                row = f"{summary(scores):>22}{min(scores):9.4f}{max(scores):9.4f}{beside:>24}"
                 print(f"{data:9}{model.split('/')[1]:21}{row}")
-
-
-def _told(scores: Iterable[float]) -> str:
-    listed = list(scores)
-    if len(listed) < 2:
-        return " ".join(f"{score:.4f}" for score in listed)
-    return f"{statistics.mean(listed):.4f} +- {statistics.stdev(listed):.4f}"
 
 
 if __name__ == "__main__":

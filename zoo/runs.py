@@ -155,6 +155,8 @@ def _read_record(folder: Path) -> RunRecord:
 
 def _with_tokenizer(record: RunRecord, folder: Path) -> RunRecord:
     """The record with the definition of its tokenizer, which lies beside it; raises `RunError`."""
+    from hashlib import sha256  # slow to import, and of no use to most commands
+
     preprocess, path = record.preprocess, folder / TOKENIZER
     if not isinstance(preprocess, TextPreprocess) or preprocess.sha256 is None:
         return record
@@ -165,8 +167,6 @@ def _with_tokenizer(record: RunRecord, folder: Path) -> RunRecord:
             f"{str(path)!r} cannot be read: {error.strerror}; the run's texts became tokens by it, so put it "
             "back"
         ) from None
-    from hashlib import sha256  # slow to import, and of no use to most commands
-
     found = sha256(content).hexdigest()
     if found != preprocess.sha256:
         raise RunError(

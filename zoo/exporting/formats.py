@@ -18,17 +18,17 @@ from typing import Any
 
 import msgspec
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from zoo import api
 from zoo.build import Card
 from zoo.errors import ZooError
 from zoo.exporting.readme import describe
-from zoo.paths import whole_at
 from zoo.registry import installed
 from zoo.specs import ImageInput, Problem, SeriesInput, Vector, to_builtins
 from zoo.weights import fetch_weights
+from zoo.weights.files import write_tensors
 from zoo.weights.layouts import Layout
 from zoo.weights.shards import files_of
 
@@ -197,8 +197,7 @@ def write_safetensors(source: Source, path: Path) -> None:
         shutil.copyfile(files[0], path)
     else:
         tensors = {name: tensor for file in files for name, tensor in load_file(file).items()}
-        with whole_at(path) as partial:
-            save_file(tensors, partial, metadata={"format": "pt"})
+        write_tensors(path, tensors, {"format": "pt"})
 
 
 def read_safetensors(source: Source, path: Path) -> Answer:
@@ -238,8 +237,7 @@ def write_huggingface(source: Source, path: Path) -> None:
     """A folder of what the model's layout makes of the module as it is, and a README.md."""
     tensors, beside = source.layout.write(source.module)
     path.mkdir()
-    with whole_at(path / "model.safetensors") as partial:
-        save_file(dict(tensors), partial, metadata={"format": "pt"})
+    write_tensors(path / "model.safetensors", tensors, {"format": "pt"})
     for name, content in {"README.md": describe(source.card, source.model), **beside}.items():
         file = path / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -22,13 +22,12 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from zoo.errors import ZooError, hint
 from zoo.exporting.formats import Source, write_archive
-from zoo.paths import whole_at
+from zoo.weights.files import write_tensors
 
 BATCH = 16  # training samples at a time
 FEW = 64  # numbers of a tensor that is not worth a change
@@ -227,8 +226,7 @@ def cast_weights(source: Source, plain: Path, path: Path) -> None:
         with safe_open(file, "pt") as opened:
             told = opened.metadata()
             tensors = {name: _cast(opened.get_tensor(name)) for name in opened.keys()}  # noqa: SIM118 - no mapping
-        with whole_at(path if plain.is_file() else file) as partial:
-            save_file(tensors, partial, metadata=told)
+        write_tensors(path if plain.is_file() else file, tensors, told)
 
 
 def _cast(tensor: Tensor) -> Tensor:

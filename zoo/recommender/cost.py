@@ -374,7 +374,7 @@ class Plan:
             bandwidth=bandwidth,
             step_seconds=calibration.step_seconds if calibration else speed.step_seconds,
             startup=speed.startup_seconds + (COMPILE_SECONDS if self.recipe.compile is True else 0.0),
-            at_once=self.device.count * PARALLEL if self.device.count > 1 else 1.0,
+            at_once=_at_once(self.device),
             timed=precision in timed,
             sd=math.hypot(sd, far),
             far=far,
@@ -473,7 +473,12 @@ def attainable(device: Device) -> float | None:
     peak = peaks.get("bf16", peaks.get("fp32"))
     if peak is None:
         return None
-    return SPEEDS[device.spec.kind].compute * peak * (PARALLEL * device.count if device.count > 1 else 1)
+    return SPEEDS[device.spec.kind].compute * peak * _at_once(device)
+
+
+def _at_once(device: Device) -> float:
+    """How many times the speed of one the devices have together."""
+    return device.count * PARALLEL if device.count > 1 else 1.0
 
 
 def precision_of(recipe: Recipe, device: Device) -> str:

@@ -27,6 +27,7 @@ _VARIANTS = {"ti", "super", "ada", "pro"}
 _BRANDS = {"gtx", "rtx", "apple", "tpu"}  # what people leave out of a name
 # and what they add
 _MAKERS = {"nvidia", "geforce", "tesla", "amd", "radeon", "instinct", "google", "generation"}
+_BOARD = re.compile(r"sxm|pcie|nvl|\d+gb")  # words that tell the boards of one GPU apart
 _DETAILS = ("sxm", r"\d+gb", r"sxm|\d+gb")  # of boards, left out where no device of the table has them
 
 
@@ -98,18 +99,13 @@ def _named(devices: Mapping[str, DeviceSpec], name: str) -> DeviceSpec:
     exact = [spec for spec in fitting if set(_words(spec.name)) - parts <= _BRANDS]
     if len(fitting) == 1 or len(exact) == 1:
         return (exact or fitting)[0]
-    if len({frozenset(word for word in _words(spec.name) if not _is_detail(word)) for spec in fitting}) == 1:
+    if len({tuple(w for w in _words(spec.name) if not _BOARD.fullmatch(w)) for spec in fitting}) == 1:
         return min(fitting, key=lambda spec: (spec.memory_bytes or 0, spec.bandwidth_bytes or 0))
     if fitting:
         names = [spec.name for spec in fitting]
         shown = ", ".join(names[:6])
         raise UnknownNameError(f"device {name!r} is ambiguous: say one of {shown}", close=names)
     raise unknown("device", name, ["auto", "cpu", *devices])
-
-
-def _is_detail(word: str) -> bool:
-    """Whether it tells the boards of one GPU apart."""
-    return re.fullmatch(r"sxm|pcie|nvl|\d+gb", word) is not None
 
 
 def _spaced(name: str) -> str:

@@ -128,7 +128,7 @@ class Published:
         self._difficulty = next((p for p in priors.difficulty if p.task == problem.task), None)
         self._transfer = next((p for p in priors.transfer if p.task == problem.task), None)
         self._families = [prior for prior in priors.family if prior.holds(problem)]
-        self._law = next((law for law in priors.loss if law.task == problem.task), None)
+        self.law = next((law for law in priors.loss if law.task == problem.task), None)  # of a model's loss
         self._typical = self._scale.to(self._transfer.typical) if self._transfer else 0.0
         self._share = self._transfer.share(features(problem)[2]) if self._transfer else 0.0
         self._stated: dict[str, int] = {}
@@ -161,8 +161,10 @@ class Published:
 
     def _size(self, model: Model) -> float:
         """What a law of the loss says for a model's size and for as much text as its recipe lets it see."""
+        if self.law is None:
+            return 0.0
         facts, samples, tokens = model.spec.facts, self._problem.samples, self._problem.input
-        if self._law is None or facts is None or not samples or not isinstance(tokens, TokenInput):
+        if facts is None or not samples or not isinstance(tokens, TokenInput):
             return 0.0
         try:
             recipe = resolve_recipe(model, self._problem.task, samples=samples)
@@ -170,7 +172,7 @@ class Published:
             return 0.0
         length = recipe.length or tokens.length
         seen = recipe.total_steps(samples) * recipe.batch_size * length
-        return self._law.advantage(facts.parameters, seen, samples * tokens.length)
+        return self.law.advantage(facts.parameters, seen, samples * tokens.length)
 
     def _talent(self, model: Model, weights: WeightsSpec | None) -> float:
         """By how much a model, or these weights of it, stand above a typical one where it was pretrained.
@@ -193,7 +195,7 @@ class Published:
         """Whose findings enter the estimate for a model."""
         transfer = self._transfer
         found = [prior.source for prior in self._claims(model, weights)]
-        found += [self._law.source] if self._law and weights is None else []
+        found += [self.law.source] if self.law and weights is None else []
         if transfer and any(transfer.metric in w.metrics for w in model.weights):
             found.append(transfer.source)
         if transfer and weights is not None:

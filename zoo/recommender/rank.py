@@ -15,7 +15,6 @@ from zoo.recommender.cost import Z80, make_estimate
 from zoo.recommender.filter import Candidate, Filter
 from zoo.recommender.objective import Weight
 from zoo.recommender.outcomes import History, Outcome, read_outcomes
-from zoo.recommender.priors import read_priors
 from zoo.recommender.reasons import (
     cheapness,
     cost_notes,
@@ -121,7 +120,7 @@ class Question:
             notes=(
                 *self._filter.notes,
                 *ranking_notes(self.scores, self._objective, self._weight, self.ranked),
-                *size_notes(read_priors(), self.problem, self.device, self.budget),
+                *size_notes(self.scores.published.law, self.problem, self.device, self.budget),
                 *cost_notes(self.ranked, self.device, self._filter.memory_limit),
                 *(() if self.ranked else unmet_notes(self.rejected, self._pretrained, self._unknown)),
             ),

@@ -9,8 +9,7 @@ from zoo.recommender.answer import Rejection
 from zoo.recommender.cost import attainable
 from zoo.recommender.filter import Candidate
 from zoo.recommender.objective import Weight
-from zoo.recommender.priors import Priors
-from zoo.recommender.scaling import PER_TOKEN
+from zoo.recommender.scaling import PER_TOKEN, LossLaw
 from zoo.recommender.score import ScoreModel
 from zoo.specs import Budget, Device, Evidence, Problem, TokenInput
 from zoo.units import format_bytes, format_count, format_seconds
@@ -107,9 +106,8 @@ def cost_notes(ranked: Sequence[Candidate], device: Device, memory_limit: float 
     return notes
 
 
-def size_notes(priors: Priors, problem: Problem, device: Device, budget: Budget) -> list[str]:
+def size_notes(law: LossLaw | None, problem: Problem, device: Device, budget: Budget) -> list[str]:
     """Which size of a language model suits so much text, and so much time, where its loss has a known law."""
-    law = next((law for law in priors.loss if law.task == problem.task), None)
     if law is None or not isinstance(problem.input, TokenInput):
         return []
     told, sizes = [], []

@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from zoo.errors import RunError
-from zoo.paths import whole_at
 from zoo.runs import write_whole
 from zoo.training.engine import Engine, is_part
+from zoo.weights.files import write_tensors
 
 STATE = "state.json"
 OPTIMIZER = "optimizer"
@@ -71,13 +71,9 @@ def _whole(tensor: Tensor) -> Tensor:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file in one go, written from where the tensors are: no copy of them is made.
-
-    Raises `RunError` where it cannot be written, and leaves the old file then.
-    """
+    """As `write_tensors`; raises `RunError` where it cannot be written, and leaves the old file then."""
     try:
-        with whole_at(path) as partial:
-            save_file(dict(tensors), partial, metadata)
+        write_tensors(path, tensors, metadata)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{str(path)!r} cannot be written: {_reason(error)}") from None
 

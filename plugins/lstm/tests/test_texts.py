@@ -66,6 +66,18 @@ def test_a_text_goes_on_as_it_does_when_read_anew_for_each_token(name: str) -> N
     assert torch.equal(torch.cat(found, dim=1), whole[:, 5:])
 
 
+def test_a_text_goes_on_alike_from_one_seed_and_otherwise_from_another() -> None:
+    def goes_on(seed: int) -> Tensor:
+        drawn = write_on(model, tokens, context=1000, sampling=Sampling(temperature=0.8), seed=seed)
+        return torch.cat(list(itertools.islice(drawn, 30)), dim=1)
+
+    model, tokens = written("lstm"), torch.randint(1, VOCAB, (2, 5))
+    first, again, other = (goes_on(seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert (first != 0).all()
+
+
 @every_language_model
 def test_the_state_of_other_texts_is_refused_in_one_line(name: str) -> None:
     model = written(name)
