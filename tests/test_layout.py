@@ -50,6 +50,7 @@ ABOVE = (  # the torch line, top first; a name stands for a module or for a whol
 BELOW = (
     "profile",
     "build",
+    "tensors",
     "data",
     "tasks",
     "runs",

@@ -27,8 +27,8 @@ from zoo.errors import ZooError
 from zoo.exporting.readme import describe
 from zoo.registry import installed
 from zoo.specs import ImageInput, Problem, SeriesInput, Vector, to_builtins
+from zoo.tensors import write_tensors
 from zoo.weights import fetch_weights
-from zoo.weights.files import write_tensors
 from zoo.weights.layouts import Layout
 from zoo.weights.shards import files_of
 

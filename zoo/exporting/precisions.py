@@ -27,7 +27,7 @@ from torch.nn.utils import parametrize
 
 from zoo.errors import ZooError, hint
 from zoo.exporting.formats import Source, write_archive
-from zoo.weights.files import write_tensors
+from zoo.tensors import write_tensors
 
 BATCH = 16  # training samples at a time
 FEW = 64  # numbers of a tensor that is not worth a change

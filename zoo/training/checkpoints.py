@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from zoo.errors import RunError
 from zoo.runs import write_whole
+from zoo.tensors import write_tensors
 from zoo.training.engine import Engine, is_part
-from zoo.weights.files import write_tensors
 
 STATE = "state.json"
 OPTIMIZER = "optimizer"

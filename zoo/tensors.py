@@ -1,4 +1,4 @@
-"""Weights as a safetensors file, written in one go."""
+"""Tensors as a safetensors file, written in one go."""
 
 from __future__ import annotations
 
