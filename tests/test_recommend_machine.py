@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toys import Site
 
 import zoo
 from zoo import api, settings
@@ -106,6 +107,56 @@ def test_what_was_measured_is_kept_beside_other_devices() -> None:
     write_calibration("rtx-4090", found.replace(measured="2026-01-03"))
     assert read_calibrations()["cpu"] == found
     assert read_calibrations()["rtx-4090"].measured == "2026-01-03"
+
+
+FAULTY = """
+REFERENCE = zoo.Problem(
+    task="image-classification",
+    input=zoo.ImageInput(channels=1, height=4, width=4),
+    output=zoo.Classes(count=2),
+)
+
+@zoo.hookimpl
+def zoo_models():
+    names = ("sound", "loud", "crash", "stall", "refuse")
+    return [net(name, builder=f"{__name__}:{name}", reference=REFERENCE) for name in names]
+
+sound = build
+
+def loud(problem):
+    print("a model that prints")
+    return build(problem)
+
+def crash(problem):
+    import os
+    os.abort()
+
+def stall(problem):
+    import time
+    time.sleep(60)
+
+def refuse(problem):
+    raise ValueError("not today")
+"""
+
+
+def test_a_model_that_ends_the_process_or_stalls_costs_its_own_timing_only(
+    install: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.training import timing
+
+    install("faulty", FAULTY)
+    monkeypatch.setenv("PYTHONPATH", str(install.folder))
+    recipe = zoo.Recipe(batch_size=4)
+    with timing.Timer(device="cpu") as timer:
+        assert timer.seconds("faulty/crash", recipe) is None
+        assert timer.seconds("faulty/refuse", recipe) is None
+        for name in ("faulty/loud", "faulty/sound"):
+            seconds = timer.seconds(name, recipe)
+            assert seconds is not None
+            assert 0 < seconds < 1
+        monkeypatch.setattr(timing, "PATIENCE_SECONDS", 0.5)
+        assert timer.seconds("faulty/stall", recipe) is None
 
 
 @pytest.mark.slow

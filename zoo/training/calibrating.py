@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from zoo.build import build
-from zoo.errors import ZooError
 from zoo.profile import example_inputs, profile
 from zoo.recipes import resolve_recipe
 from zoo.recommender.calibration import Calibration, Timing, fit_timings, group_of
@@ -22,16 +17,12 @@ from zoo.recommender.cost import Plan
 from zoo.recommender.devices import find_device
 from zoo.recommender.facts import Load, load_at, shape_of
 from zoo.registry import Model, Registry
-from zoo.specs import Classes, Device, ImageInput, Precision, Problem, Recipe, SeriesOutput
+from zoo.specs import Classes, Device, ImageInput, Precision, Problem, Recipe
 from zoo.training.engine import Engine
-from zoo.training.optimizers import make_optimizer
+from zoo.training.timing import Clock, Timer, step_seconds
 
 TASK, CLASSES, SIDE = "image-classification", 10, 32
-WARM = 2  # first steps, which are slower
-STEPS = 3, 40  # that are timed, at least and at most
-SECONDS = 0.5  # after which a network has been timed for long enough
 QUICK_SECONDS = 0.25  # of a step, by the law of the small networks, for a model that is timed
-clock = time.perf_counter  # of all that is timed here
 LEAST, MOST = 4, 64  # samples at once
 LEAST_SHARE = 0.3  # of a step, that its samples take
 FEW = 10  # models of a group, of which all are timed
@@ -48,36 +39,46 @@ class Sample:
 
 
 def calibrate(
-    registry: Registry, *, device: str = "auto", tell: Callable[[str], object] = str
+    registry: Registry,
+    *,
+    device: str = "auto",
+    clock: Clock = "perf_counter",
+    tell: Callable[[str], object] = str,
 ) -> Calibration:
     """What trainings on this machine's `device` reach, in the precision that is chosen here and in fp32.
 
-    First small networks that stand for a family each, then installed models of every task. It takes one or
-    two minutes of a machine that does nothing else meanwhile; `tell` gets a line for each.
+    First small networks that stand for a family each, then installed models of every task, in a process of
+    their own. It takes one or two minutes of a machine that does nothing else meanwhile; `tell` gets a line
+    for each. A `clock` of the processor's time leaves out what other work takes from it.
     """
     problem = _problem()
     chosen = Engine(Recipe(), problem, device=device).precision
     timings: dict[Precision, list[Timing]] = {}
     for precision in dict.fromkeys((chosen, "fp32")):
-        timings[precision] = [_time_sample(sample, precision, device, tell) for sample in SAMPLES]
+        timings[precision] = [_time_sample(sample, precision, device, clock, tell) for sample in SAMPLES]
     found = fit_timings(timings, measured=datetime.date.today().isoformat())
     place = find_device(registry, device)
     groups: dict[str, list[tuple[float, float, float]]] = {}
     models: dict[str, tuple[float, float]] = {}
-    for model, case, plan, load in _chosen(registry, place, found):
-        recipes = _quartered(plan.recipe)
-        few, many = (_time_model(registry, model, case, each, device) for each in recipes)
-        foreseen = plan.sample_seconds(load)
-        if few is None or many is None or not foreseen:
-            continue
-        small, large = (each.batch_size for each in recipes)
-        tell(f"{model.name}: {1000 * many:.1f} ms a step of {large}, {1000 * few:.1f} ms of {small}")
-        each = max((many - few) / (large - small), LEAST_SHARE * many / large)
-        intensity = 6 * load.macs / max(1.0, load.activation_bytes(plan.precision))
-        point = intensity, each / foreseen, max(0.0, many - large * each)
-        group = group_of(case.task, load.family)
-        groups.setdefault(group, []).append(point)
-        models[f"{group} {load.name}"] = point[1:]
+    with Timer(device=device, clock=clock) as timer:
+        for model, task, plan, load in _chosen(registry, place, found):
+            recipes = _quartered(plan.recipe)
+            few = timer.seconds(model.name, recipes[0])
+            many = None if few is None else timer.seconds(model.name, recipes[1])
+            if few is None or many is None:
+                tell(f"{model.name}: left out, its training fails here")
+                continue
+            foreseen = plan.sample_seconds(load)
+            if not foreseen:
+                continue
+            small, large = (each.batch_size for each in recipes)
+            tell(f"{model.name}: {1000 * many:.1f} ms a step of {large}, {1000 * few:.1f} ms of {small}")
+            each = max((many - few) / (large - small), LEAST_SHARE * many / large)
+            intensity = 6 * load.macs / max(1.0, load.activation_bytes(plan.precision))
+            point = intensity, each / foreseen, max(0.0, many - large * each)
+            group = group_of(task, load.family)
+            groups.setdefault(group, []).append(point)
+            models[f"{group} {load.name}"] = point[1:]
     return found.replace(groups={name: tuple(group) for name, group in groups.items()}, models=models)
 
 
@@ -91,14 +92,15 @@ def _problem() -> Problem:
     return Problem(task=TASK, input=image, output=Classes(count=CLASSES))
 
 
-def _time_sample(sample: Sample, precision: Precision, device: str, tell: Callable[[str], object]) -> Timing:
+def _time_sample(
+    sample: Sample, precision: Precision, device: str, clock: Clock, tell: Callable[[str], object]
+) -> Timing:
     """The seconds of a step, with what the network costs by its facts."""
     problem = _problem()
     facts = profile(sample.module, partial(example_inputs, problem))
     torch.manual_seed(0)
-    seconds = _step_seconds(
-        sample.module(), problem, Recipe(batch_size=sample.batch, precision=precision), device
-    )
+    recipe = Recipe(batch_size=sample.batch, precision=precision)
+    seconds = step_seconds(sample.module(), problem, recipe, device=device, clock=clock)
     tell(f"{sample.family or 'no'} layers in {precision}: {1000 * seconds:.2f} ms a step of {sample.batch}")
     return Timing(
         family=sample.family,
@@ -109,55 +111,9 @@ def _time_sample(sample: Sample, precision: Precision, device: str, tell: Callab
     )
 
 
-def _time_model(
-    registry: Registry, model: Model, problem: Problem, recipe: Recipe, device: str
-) -> float | None:
-    """The seconds of a step of an installed model; None where it cannot be built or trained."""
-    torch.manual_seed(0)
-    try:
-        return _step_seconds(build(registry, model, problem, recipe.options), problem, recipe, device)
-    except (ZooError, RuntimeError, ValueError):  # as torch and models say what they do not take
-        return None
-
-
-def _step_seconds(module: nn.Module, problem: Problem, recipe: Recipe, device: str) -> float:
-    """The median of a training step, the first ones left out."""
-    engine = Engine(recipe, problem, device=device)
-    if engine.prefers_channels_last:
-        module = module.to(memory_format=torch.channels_last)
-    module = engine.place(module).train()
-    with torch.device(engine.device):
-        inputs = example_inputs(problem, recipe.batch_size)
-    optimizer = engine.accelerator.prepare_optimizer(make_optimizer(module, recipe))
-    ends: list[float] = []
-    while True:
-        with engine.accelerator.autocast():
-            output = module(*inputs)
-        loss = _loss(output.float(), problem)
-        engine.accelerator.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad()
-        float(loss.detach())  # waits for the device
-        ends.append(clock())
-        timed = len(ends) - WARM
-        if timed >= STEPS[1] or (timed >= STEPS[0] and ends[-1] - ends[WARM - 1] > SECONDS):
-            break
-    return statistics.median(after - before for before, after in pairwise(ends[WARM - 1 :]))
-
-
-def _loss(output: Tensor, problem: Problem) -> Tensor:
-    """As a task of such a problem has it, against answers that are all alike."""
-    if isinstance(problem.output, SeriesOutput):
-        return output.abs().mean()
-    logits = output.reshape(-1, output.shape[-1])
-    return nn.functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
-
-
-def _chosen(
-    registry: Registry, place: Device, found: Calibration
-) -> Iterator[tuple[Model, Problem, Plan, Load]]:
+def _chosen(registry: Registry, place: Device, found: Calibration) -> Iterator[tuple[Model, str, Plan, Load]]:
     """Each plugin's quick models of a task and family; of many some, from few to many operations a byte."""
-    groups: dict[str, list[tuple[float, str, Model, Problem, Plan, Load]]] = {}
+    groups: dict[str, list[tuple[float, str, Model, str, Plan, Load]]] = {}
     for model in registry.models.values():
         problem = model.spec.reference
         if problem is None or model.spec.facts is None:
@@ -174,7 +130,7 @@ def _chosen(
         if cost is not None and cost.value <= QUICK_SECONDS:
             name = f"{model.plugin.name} {group_of(problem.task, load.family)}"
             intensity = load.macs / max(1.0, load.activation_bytes(plan.precision))
-            groups.setdefault(name, []).append((intensity, model.name, model, problem, plan, load))
+            groups.setdefault(name, []).append((intensity, model.name, model, problem.task, plan, load))
     for group in groups.values():
         ordered = sorted(group, key=lambda entry: entry[:2])
         last = len(ordered) - 1
