@@ -32,6 +32,11 @@ def import_language(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     yield from _import("language", monkeypatch)
 
 
+@pytest.fixture(name="ucr")
+def import_ucr(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    yield from _import("ucr", monkeypatch)
+
+
 def _import(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """A script of the benchmarks' folder, found as when it is run, and forgotten again."""
     monkeypatch.syspath_prepend(FOLDER)
@@ -239,3 +244,29 @@ def test_the_smoke_run_goes_through_everything_and_keeps_nothing(script: str) ->
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed" not in done.stdout
     assert {path: path.read_bytes() for path in results.glob("*")} == before
+
+
+# -- ucr.py -----------------------------------------------------------------------------------
+
+
+def test_published_accuracies_are_read_in_either_form_and_stand_beside_ours(
+    ucr: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainings = tmp_path / "trainings.csv"
+    trainings.write_text(
+        "classifier_name,dataset_name,accuracy\nfcn,CBF,0.75\nfcn,CBF,0.85\nfcn,Coffee,0.5\n"
+    )
+    networks = tmp_path / "networks.csv"
+    networks.write_text("Dataset,LSTM-FCN,ResNet\nCBF,0.9,0.1\nsynthetic_control,0.7,0.1\n")
+    lines = [
+        ucr.Line(model=model, data=data, draw=1, accuracy=0.5, seconds=1.0)
+        for model in ("cnn/fcn", "lstm/lstm_fcn", "cnn/minirocket")
+        for data in ("cbf", "control")
+    ]
+    ucr._print(lines, ucr._published([trainings, networks]))
+    rows = {tuple(line.split()[:2]): line.split()[7:] for line in capsys.readouterr().out.splitlines()[2:]}
+    assert rows["cbf", "fcn"] == ["0.8000", "+-", "0.0707"]
+    assert rows["control", "fcn"] == []
+    assert rows["cbf", "lstm_fcn"] == ["0.9000"]
+    assert rows["control", "lstm_fcn"] == ["0.7000"]
+    assert rows["cbf", "minirocket"] == []
