@@ -633,7 +633,7 @@ def test_a_plugin_with_a_broken_recipe_loses_that_model_alone(toy: Toy) -> None:
 
 def _load(facts: zoo.Facts, problem: zoo.Problem = PROBLEM, **fields: Any) -> Any:
     spec = _model("net", facts, **fields)
-    return load_at(spec, problem, shape_of(problem.input, problem.output))
+    return load_at(spec, problem, shape_of(problem))
 
 
 def test_memory_without_activations_is_parameters_and_what_the_optimizer_keeps() -> None:

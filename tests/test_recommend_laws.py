@@ -50,7 +50,7 @@ def _load(facts: zoo.Facts = FACTS, family: str = "cnn", group: str | None = "to
         facts=facts,
         group=group,
     )
-    load = load_at(spec, PROBLEM, shape_of(PROBLEM.input, PROBLEM.output))
+    load = load_at(spec, PROBLEM, shape_of(PROBLEM))
     assert load
     return load
 

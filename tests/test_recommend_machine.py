@@ -84,7 +84,7 @@ def test_a_time_follows_the_rates_of_the_models_family_and_group() -> None:
     model, _ = registry.model("cnn/lenet5")
     problem = model.spec.reference
     assert problem is not None
-    load = load_at(model.spec, problem, shape_of(problem.input, problem.output))
+    load = load_at(model.spec, problem, shape_of(problem))
     assert load is not None
     recipe, device = zoo.Recipe(precision="fp32"), find_device(registry, "cpu")
 
@@ -307,7 +307,7 @@ def test_memory_on_a_processor_grows_with_what_its_own_kernels_keep() -> None:
     model, _ = registry.model("transformer/gpt")
     problem = model.spec.reference
     assert problem is not None
-    load = load_at(model.spec, problem, shape_of(problem.input, problem.output))
+    load = load_at(model.spec, problem, shape_of(problem))
     assert load is not None
     small, large = (
         Plan(zoo.Recipe(batch_size=batch, eval_batch_size=1, precision="bf16"), device).memory(load)

@@ -209,7 +209,7 @@ def _variance(question: Question, trial: Trial, shortness: float) -> float:
     else:
         sampling = NUMBER_NOISE**2
     short = shortness * math.log(1 / min(1.0, trial.share))
-    return scale.repeat**2 + sampling + short**2 + (0.25 if trial.frozen else 0.0)
+    return question.scores.repeat**2 + sampling + short**2 + (0.25 if trial.frozen else 0.0)
 
 
 def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Recommendation:
@@ -254,7 +254,7 @@ def _cheapest(names: Sequence[str], known: dict[str, Candidate]) -> str:
 def _estimate(question: Question, worth: tuple[float, float]) -> Estimate:
     """The score of a whole training, as an 80% interval."""
     scale, (mean, deviation) = question.scores.scale, worth
-    reach = Z80 * math.hypot(deviation, scale.repeat)
+    reach = Z80 * math.hypot(deviation, question.scores.repeat)
     low, high = sorted(scale.back(mean + sign * reach) for sign in (-1, 1))
     method = "what was expected, moved by a short training as far as it can be trusted"
     return make_estimate(scale.back(mean), low, high, "a probe on this machine", method)

@@ -47,8 +47,10 @@ CPU_KEPT = {"cnn": 1.35, "rnn": 1.8, "transformer": 1.5}
 CPU_KEPT_OTHERS = 1.5
 CPU_COPIES = 1.85  # of the weights at the peak: gradients, casts, and the best ones as they are read back
 CPU_LARGEST = 0.5  # of the largest tensor
-CPU_IMAGE_BYTES = 0.5  # of a prepared value: images are held as bytes, once as they came and once resized
-GPU_BYTES = {"image": 0.25, "tokens": 0.25}  # likewise on a GPU: pixels as bytes, tokens as int16
+# of a prepared value, as it is held: pixels as bytes, on a CPU once as they came and once resized; tokens as
+# int16, on a CPU beside the text
+CPU_BYTES = {"image": 0.5, "tokens": 0.375}
+GPU_BYTES = {"image": 0.25, "tokens": 0.25}
 GPU_ROOM = {"image": 0.25, "tokens": 0.5}  # of free memory that data may take there, else it stays outside
 CPU_SD, CPU_SD_BYTES = 0.15, 30e6  # of what is above the imports, and of any process
 EVEN_GRADIENT_SHARE = 0.25  # gradients at the peak, where activations go at the pace gradients come
@@ -212,7 +214,7 @@ class Plan:
     def _data_bytes(self, load: Load) -> float:
         held = (load.samples or 0) * load.data_bytes / TRAIN_SHARE
         if self._cpu:
-            return CPU_IMAGE_BYTES * held if load.kind == "image" else held
+            return CPU_BYTES.get(load.kind, 1.0) * held
         held *= GPU_BYTES.get(load.kind, 1.0)
         return held if held <= GPU_ROOM.get(load.kind, 1.0) * self._free else 0.0
 

@@ -11,7 +11,6 @@ from zoo.specs import (
     Classes,
     Facts,
     ImageInput,
-    Input,
     ModelSpec,
     Output,
     Precision,
@@ -25,6 +24,7 @@ from zoo.specs import (
 )
 
 NUMBER_BYTES = {"image": 4, "tokens": 8, "series": 4}  # of one prepared value: fp32 or int64
+STREAM = "language-modeling"  # the task in which what is written is what is read, a token later
 DOUBT = 0.04, 0.10  # of carrying over at all, and for each factor e between the sizes
 
 
@@ -74,16 +74,16 @@ class Load(msgspec.Struct, frozen=True, gc=False):
         return self.ratio * _at(self.facts.largest_tensor_bytes, precision)
 
 
-def shape_of(input: Input, output: Output) -> Shape:
-    """The shape of a sample; where tokens are written, those count too."""
-    if (
-        type(input) is ImageInput
-    ):  # what records are is asked a thousand times, and isinstance is slow on them
-        return Shape("image", input.channels, input.height * input.width)
-    if type(input) is TokenInput:
-        written = output.length if type(output) is TokenOutput else 0
-        return Shape("tokens", 1, input.length + written)
-    return Shape("series", input.channels, input.length)  # type: ignore[union-attr]  # the one that is left
+def shape_of(problem: Problem) -> Shape:
+    """The shape of a sample; tokens that are written count too, but for those of the very text."""
+    given, output = problem.input, problem.output
+    kind = type(given)  # what records are is asked a thousand times, and isinstance is slow on them
+    if kind is ImageInput:
+        return Shape("image", given.channels, given.height * given.width)  # type: ignore[union-attr]
+    if kind is TokenInput:
+        written = 0 if type(output) is not TokenOutput or problem.task == STREAM else output.length
+        return Shape("tokens", 1, given.length + written)  # type: ignore[union-attr]
+    return Shape("series", given.channels, given.length)  # type: ignore[union-attr]  # the one that is left
 
 
 def shape_seen(
@@ -91,8 +91,8 @@ def shape_seen(
 ) -> Shape:
     """The shape that the model is trained at: the weights' own, else the recipe's, else the data's."""
     if weights is not None and weights.problem is not None:
-        return shape_of(weights.problem.input, problem.output)
-    shape = shape_of(problem.input, problem.output)
+        return shape_of(weights.problem)
+    shape = shape_of(problem)
     if shape.kind == "image":
         side = spec.image_size or recipe.image_size
         return Shape("image", shape.channels, side * side) if side else shape
@@ -112,7 +112,7 @@ def load_at(spec: ModelSpec, problem: Problem, shape: Shape) -> Load | None:
     facts, reference = spec.facts, spec.reference
     if facts is None or reference is None:
         return None
-    before = shape_of(reference.input, reference.output)
+    before = shape_of(reference)
     ratio = shape.size / before.size
     even = spec.family == "transformer"
     squared = _attention_macs(facts, before) if even else 0.0

@@ -233,7 +233,7 @@ class Published:
 
 def features(problem: Problem) -> tuple[int | None, int, int]:
     """Samples, classes (or steps to be predicted) and size: what problems are compared by."""
-    size = shape_of(problem.input, problem.output).size
+    size = shape_of(problem).size
     return problem.samples, _outputs(problem.output), size
 
 

@@ -118,7 +118,7 @@ def _chosen(registry: Registry, place: Device, found: Calibration) -> Iterator[t
         problem = model.spec.reference
         if problem is None or model.spec.facts is None:
             continue
-        load = load_at(model.spec, problem, shape_of(problem.input, problem.output))
+        load = load_at(model.spec, problem, shape_of(problem))
         if load is None:
             continue
         planned = partial(Plan, device=place, calibration=found, exact=problem.keeps_fp32)

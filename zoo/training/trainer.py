@@ -202,7 +202,7 @@ def _changed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
 def _load(model: Model, prepared: Prepared) -> Load | None:
     """What a sample costs the model, as far as its facts tell."""
     problem = prepared.problem.replace(samples=len(prepared.splits["train"]))
-    return load_at(model.spec, problem, shape_of(problem.input, problem.output))
+    return load_at(model.spec, problem, shape_of(problem))
 
 
 def _build(
