@@ -269,6 +269,14 @@ def test_seeds_that_differ_widen_what_a_single_one_promises(toy: Toy) -> None:
     assert width(seeds=1) > 1.2 * width(seeds=5)
 
 
+def test_nobody_is_expected_to_do_worse_than_one_who_guesses(toy: Toy) -> None:
+    two = PROBLEM.replace(output=zoo.Classes(count=2))
+    registry = toy([_model("near"), _model("other")], [_result("near", 0.45, problem=two)])
+    for choice in _ask(registry, problem=two).recommendations:
+        assert choice.score is not None
+        assert choice.score.low == choice.score.value == 0.5 < choice.score.high
+
+
 def test_an_estimate_names_the_results_it_rests_on(toy: Toy) -> None:
     evidence = [_result(name, 0.9, dataset=d) for d in "ab" for name in ("one", "two")]
     score = _ask(toy([_model("one"), _model("two")], evidence)).recommendations[0].score
@@ -385,6 +393,19 @@ def test_convolutions_are_expected_to_lead_from_scratch_on_few_images_only() -> 
 
 
 # -- limits -----------------------------------------------------------------------------------
+
+
+def test_small_images_from_scratch_go_to_networks_that_were_made_for_them() -> None:
+    image = zoo.ImageInput(channels=3, height=32, width=32)
+    small = zoo.Problem(
+        task="image-classification", input=image, output=zoo.Classes(count=10), samples=20_000
+    )
+    answer = recommend(installed(), small, GPU, zoo.Budget(), pretrained=False, outcomes=(), calibrations={})
+    first = answer.recommendations[0]
+    assert first.model.startswith("cnn/")
+    assert first.score is not None
+    assert 0.85 < first.score.value < 0.97
+    assert "CIFAR-10" in first.reasons[0]
 
 
 def test_what_may_need_more_memory_than_there_is_is_ruled_out_with_figures(toy: Toy) -> None:

@@ -64,7 +64,8 @@ class Transfer(Record, frozen=True, kw_only=True):
     """What pretraining is worth: by its samples, and by the accuracy that it reached on `metric`.
 
     `typical` is the accuracy from which others count, `unstated` what is taken where none is known;
-    `scratch_slope` is for the same architecture when it is trained from scratch.
+    `scratch_slope` is for the same architecture when it is trained from scratch. Images of `full_side` pixels
+    or more profit wholly, those of `no_side` not at all; from scratch, those of the `scratch_` sides.
     """
 
     task: str
@@ -78,6 +79,8 @@ class Transfer(Record, frozen=True, kw_only=True):
     per_decade_beyond: float
     full_side: int
     no_side: int
+    scratch_full_side: int
+    scratch_no_side: int
     deviation: float
     source: str
     gain_source: str
@@ -88,11 +91,12 @@ class Transfer(Record, frozen=True, kw_only=True):
         beyond = _decades(pretraining, max(samples, self.plenty))
         return self.per_decade * near + self.per_decade_beyond * beyond
 
-    def share(self, size: int) -> float:
+    def share(self, size: int, *, scratch: bool) -> float:
         """How much of all this images of so many pixels profit from; by judgement, as their logarithm."""
-        side = math.sqrt(size)
-        share = math.log(side / self.no_side) / math.log(self.full_side / self.no_side)
-        return min(1.0, max(0.0, share))
+        least, most = self.no_side, self.full_side
+        if scratch:
+            least, most = self.scratch_no_side, self.scratch_full_side
+        return min(1.0, max(0.0, math.log(math.sqrt(size) / least) / math.log(most / least)))
 
 
 class Pretraining(Record, frozen=True, kw_only=True):
@@ -130,7 +134,9 @@ class Published:
         self._families = [prior for prior in priors.family if prior.holds(problem)]
         self.law = next((law for law in priors.loss if law.task == problem.task), None)  # of a model's loss
         self._typical = self._scale.to(self._transfer.typical) if self._transfer else 0.0
-        self._share = self._transfer.share(features(problem)[2]) if self._transfer else 0.0
+        size, transfer = features(problem)[2], self._transfer
+        self._share = transfer.share(size, scratch=False) if transfer else 0.0
+        self._scratch_share = transfer.share(size, scratch=True) if transfer else 0.0
         self._stated: dict[str, int] = {}
         self._claimed: dict[str, float] = {}
         self._sizes = {word: entry.samples for entry in priors.pretraining for word in entry.words}
@@ -152,7 +158,8 @@ class Published:
             family = model.spec.family
             if family not in self._claimed:  # asked for thousands of models of few families
                 self._claimed[family] = sum(prior.mean for prior in self._claims(model, None))
-            talent = self._share * transfer.scratch_slope * self._talent(model, None) if transfer else 0.0
+            slope = self._scratch_share * transfer.scratch_slope if transfer else 0.0
+            talent = slope * self._talent(model, None) if slope else 0.0
             return self._claimed[family] + talent + self._size(model)
         if transfer is None:
             return 0.0

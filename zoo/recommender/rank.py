@@ -237,12 +237,15 @@ def _choice(
 
 
 def expected_score(scores: ScoreModel, candidate: Candidate) -> Estimate | None:
-    """A candidate's score on the metric's own scale, as an 80% interval; None where nothing is known."""
+    """A candidate's score on the metric's own scale, as an 80% interval; None where nothing is known.
+
+    No classifier is taken to do worse than one that guesses.
+    """
     prediction = candidate.prediction
     if prediction is None:
         return None
     reach = Z80 * prediction.deviation
-    low, high = sorted(scores.scale.back(prediction.mean + sign * reach) for sign in (-1, 1))
-    value = scores.scale.back(prediction.mean)
+    steps = (-reach, 0.0, reach)
+    low, value, high = sorted(max(scores.least, scores.scale.back(prediction.mean + step)) for step in steps)
     source, method = score_basis(scores, candidate)
     return make_estimate(value, low, high, source, method)

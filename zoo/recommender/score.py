@@ -21,7 +21,7 @@ import msgspec
 from zoo.recommender.priors import Priors, Published, features, read_priors
 from zoo.recommender.scale import Scale, Spread, pooled, solve
 from zoo.registry import Model
-from zoo.specs import Evidence, Problem, TaskSpec, WeightsSpec
+from zoo.specs import Classes, Evidence, Problem, TaskSpec, WeightsSpec
 
 REACH = (1.0, 1.0, 1.0)  # decades of samples, classes and size at which a result counts 0.6
 FAINTEST = 0.02  # weight of a result, however far its problem
@@ -125,6 +125,12 @@ class ScoreModel:
         key = (model.name, weights.tag if weights else "")
         found = [record for record in self.records if (record.model, record.weights) == key]
         return sorted(found, key=lambda record: sum(d * d for d in self._distance(record.problem)))
+
+    @property
+    def least(self) -> float:
+        """What one who guesses reaches, where there are classes to guess."""
+        output = self._problem.output
+        return 1 / output.count if isinstance(output, Classes) and self.scale.unit == "fraction" else 0.0
 
     def is_measured_here(self, model: Model, weights: WeightsSpec | None) -> bool:
         """Whether the model was measured on the very problem."""

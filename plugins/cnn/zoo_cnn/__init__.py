@@ -9,3 +9,9 @@ import zoo
 def zoo_models() -> list[zoo.ModelSpec]:
     """The architectures that `models.toml` describes."""
     return zoo.read_models(__package__, "models.toml")
+
+
+@zoo.hookimpl
+def zoo_evidence() -> list[zoo.Evidence]:
+    """What their papers report, in `evidence.toml`."""
+    return zoo.read_evidence(__package__, "evidence.toml")
