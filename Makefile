@@ -30,6 +30,7 @@ check: setup lint
 	for name in startup plugins load text data rnn transformer hard_cases export language ucr; do \
 		$(BIN)/python benchmarks/$$name.py --smoke || exit 1; \
 	done
+	if command -v chromedriver; then $(BIN)/python benchmarks/catalogue.py --smoke; fi
 
 lint: setup
 	$(BIN)/ruff check .
@@ -37,7 +38,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	for name in startup plugins load text data train rnn transformer hard_cases language ucr finetuning export recommend_runs gpu; do \
+	for name in startup plugins load text data train rnn transformer hard_cases language ucr finetuning export catalogue recommend_runs gpu; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/recommend.py $(if $(EVIDENCE),--evidence $(EVIDENCE),--only runs zoo)
