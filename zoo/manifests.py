@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
 
@@ -83,10 +84,25 @@ def read_evidence(package: str, file: str) -> list[Evidence]:
 
 def read_recipe(package: str, file: str) -> RecipeFile:
     """The recipe in a TOML or JSON file in `package`; raises `SpecError` with every fault."""
-    content = _content(package, file)
+    return _read_whole(package, file, RecipeFile, parse_recipe)
+
+
+def read_record(package: str, file: str, type: type[R]) -> R:
+    """All that a TOML or JSON file in `package` says, as one record; raises `SpecError` with every fault."""
+    return _read_whole(package, file, type, lambda document, where: convert(document, type, where=where))
+
+
+def _read_whole(package: str, file: str, type: type[R], parse: Callable[[Any, str], R]) -> R:
+    where, content = f"{package}/{file}", _content(package, file)
     if content is None:
-        raise SpecError(f"{package}/{file}", ["no such file in the package"])
-    return parse_recipe(_decode(content, f"{package}/{file}"), f"{package}/{file}")
+        raise SpecError(where, ["no such file in the package"])
+    kept = _recall(where, content, type)
+    if kept:
+        return kept[0]
+    record = parse(_decode(content, where), where)
+    if not file.endswith(".json"):
+        _keep(where, content, [record])
+    return record
 
 
 def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:
@@ -105,7 +121,7 @@ def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:
             tables = {}  # read again below, slowly, for every fault
         if len(tables) == 1 and tables.keys() <= {kind, f"{kind}s"}:
             return next(iter(tables.values()))
-    elif (kept := _recall(where, content, type)) is not None:
+    if (kept := _recall(where, content, type)) is not None:
         return kept
     records = _read_slowly(content, where, kind, type)
     if not file.endswith(".json"):
@@ -138,6 +154,8 @@ def _read_slowly(content: bytes, where: str, kind: str, type: type[R]) -> list[R
 
 def _recall(where: str, content: bytes, type: type[R]) -> list[R] | None:
     """The records of a manifest that has been read before and has not changed since."""
+    if where.endswith(".json"):
+        return None
     try:
         kept = msgspec.json.decode(_place(where).read_bytes(), type=_Kept[type])  # type: ignore[valid-type]
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, SpecError):

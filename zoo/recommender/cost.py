@@ -170,6 +170,8 @@ class Plan:
         self._context = CONTEXT_BYTES.get(device.spec.kind, CONTEXT_BYTES["cuda"])
         self._moments = _moments(recipe.optimizer)
         self._cpu = device.spec.kind == "cpu"
+        self._copies = 2 if recipe.ema_decay or recipe.average_after else 1  # of the weights, and their average
+        self._exchanged = 1 if device.count > 1 else 0
         self._pieces: dict[int, Plan] = {}
 
     def in_pieces(self, pieces: int) -> Plan:
@@ -226,27 +228,27 @@ class Plan:
 
     def _resident(self, load: Load) -> float:
         """Weights, their average, the optimizer's state, and what several devices exchange."""
-        weights = load.parameters + load.facts.buffers
-        copies = 2 if self.recipe.ema_decay or self.recipe.average_after else 1
-        exchanged = load.parameters if self.device.count > 1 else 0
-        return FP32 * (copies * weights + self._moments * load.parameters + exchanged)
+        facts = load.facts
+        weights = self._copies * (facts.parameters + facts.buffers)
+        return FP32 * (weights + (self._moments + self._exchanged) * facts.parameters)
 
     def _peak(self, load: Load) -> tuple[float, float, float]:
         """Activations, gradients and temporaries when they are most together: in a step or an evaluation."""
-        precision, gradients = self.precision, float(FP32 * load.parameters)
-        largest, outputs = load.largest_bytes(precision), FP32 * load.outputs
+        precision, parameters = self.precision, load.parameters
+        gradients, outputs = float(FP32 * parameters), FP32 * load.outputs
+        kept, largest = load.activation_bytes(precision), load.largest_bytes(precision)
         # as the backward pass begins: whatever it needs, and such gradients as are there by then
-        activations = self.batch * (load.activation_bytes(precision) + outputs)
-        temporaries = self.batch * 2 * (largest + outputs + load.data_bytes)
-        if precision != "fp32":
-            temporaries += 2.0 * load.parameters  # the weights once more, cast
-        share = EVEN_GRADIENT_SHARE if load.even and self.recipe.accumulate == 1 else 1.0
         if self._cpu:
-            kept = CPU_KEPT.get(load.family, CPU_KEPT_OTHERS)
-            activations = self.batch * (kept * load.activation_bytes(precision) + outputs)
-            temporaries = self.batch * (CPU_LARGEST * load.largest_bytes("fp32") + outputs)
+            kept *= CPU_KEPT.get(load.family, CPU_KEPT_OTHERS)
+            widest = largest if precision == "fp32" else load.largest_bytes("fp32")
+            temporaries = self.batch * (CPU_LARGEST * widest + outputs)
             share = CPU_COPIES
-        training = activations, share * gradients, temporaries
+        else:
+            temporaries = self.batch * 2 * (largest + outputs + load.data_bytes)
+            if precision != "fp32":
+                temporaries += 2.0 * parameters  # the weights once more, cast
+            share = EVEN_GRADIENT_SHARE if load.even and self.recipe.accumulate == 1 else 1.0
+        training = self.batch * (kept + outputs), share * gradients, temporaries
         # the optimizer works on all parameters at once on a GPU, and so needs room for all results
         update = 0.0, gradients, gradients if self._gpu else 0.0
         judged = self.recipe.eval_batch_size
@@ -305,8 +307,10 @@ class Plan:
 
     def _timed(self, load: Load, pace: _Pace) -> tuple[float, float]:
         """What timed models say: a factor on the seconds of a sample, and the seconds of a step besides."""
+        if pace.rates is None or self.calibration is None:
+            return 1.0, pace.step_seconds
         kept = load.activation_bytes(self.precision)
-        if pace.rates is None or self.calibration is None or not kept:
+        if not kept:
             return 1.0, pace.step_seconds
         group = group_of(load.task, load.family)
         return self.calibration.at(group, 6 * load.macs / kept, load.name)

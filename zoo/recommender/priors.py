@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-import pkgutil
 import re
 from functools import cache
 
 import msgspec
 
 from zoo.errors import PluginError
+from zoo.manifests import read_record
 from zoo.recipes import resolve_recipe
 from zoo.recommender.facts import shape_of
 from zoo.recommender.scale import Scale
 from zoo.recommender.scaling import LossLaw
 from zoo.recommender.speed import SpeedLaw
 from zoo.registry import Model
-from zoo.specs import Classes, Output, Problem, Record, TokenInput, Vector, WeightsSpec, convert
+from zoo.specs import Classes, Output, Problem, Record, TokenInput, Vector, WeightsSpec
 from zoo.units import format_count
 
 UNSTATED_SAMPLES = 100_000  # of a pretraining that no record tells the size of
@@ -120,8 +120,7 @@ class Priors(Record, frozen=True, kw_only=True):
 @cache
 def read_priors() -> Priors:
     """The priors that the package brings."""
-    content = pkgutil.get_data("zoo", "recommender/priors.toml") or b""
-    return convert(msgspec.toml.decode(content.decode()), Priors, where="zoo/recommender/priors.toml")
+    return read_record("zoo", "recommender/priors.toml", Priors)
 
 
 class Published:
