@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
-from zoo.recommender import OBJECTIVES, Choice, Recommendation, find_device, recommend
+from zoo.recommender import OBJECTIVES, find_device
+from zoo.recommender.cost import Z80
+from zoo.recommender.filter import Candidate
+from zoo.recommender.outcomes import read_outcomes
+from zoo.recommender.rank import Question
 from zoo.registry import Registry
 from zoo.specs import (
     Budget,
@@ -27,7 +31,6 @@ from zoo.specs import (
 BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
 HORIZON = 24  # steps to forecast
 TOP = 3
-EVERY = 1_000_000  # more than there are models: limits of time choose among all of them
 HOUR = 3600
 
 
@@ -77,16 +80,16 @@ def answer_grid(
     devices = [find_device(registry, name) for name in grid.devices if name in registry.devices]
     tasks = [task for task in registry.tasks.values() if _inputs(task, grid) and _is_done(registry, task)]
     questions = {task.name: list(_problems(task, grid)) for task in tasks}
+    outcomes = read_outcomes()
     texts, answers, done = _Texts(), {task.name: [] for task in tasks}, 0  # type: ignore[var-annotated]
     total = sum(map(len, questions.values())) * len(devices) * len(OBJECTIVES)
     for task, problems in questions.items():
-        for problem, device, objective in product(problems, devices, OBJECTIVES):
-            found = recommend(
-                registry, problem, device, Budget(), objective=objective, top=EVERY, calibrations={}
-            )
-            answers[task].append(_answer(found, grid.limits, texts))
-            done += 1
-            progress(done, total)
+        for problem, device in product(problems, devices):
+            asked = Question(registry, problem, device, Budget(), calibrations={}, outcomes=outcomes)
+            for objective in OBJECTIVES:
+                answers[task].append(_answer(asked.aimed_at(objective), grid.limits, texts))
+                done += 1
+                progress(done, total)
     return {
         "samples": grid.samples,
         "limits": grid.limits,
@@ -164,31 +167,33 @@ def _task_entry(task: TaskSpec, grid: Grid) -> dict[str, Any]:
 # -- answers ----------------------------------------------------------------------------------
 
 
-def _answer(found: Recommendation, limits: Sequence[int | None], texts: _Texts) -> dict[str, Any]:
+def _answer(question: Question, limits: Sequence[int | None], texts: _Texts) -> dict[str, Any]:
     """The picks that any limit of time asks for, and for each limit which of them."""
-    within = [_within(found, limit) for limit in limits]
-    picks = {id(choice): choice for chosen in within for choice in chosen}
+    within = [_within(question, limit) for limit in limits]
+    picks = {id(candidate): candidate for chosen in within for candidate in chosen}
     places = {key: place for place, key in enumerate(picks)}
     return {
-        "picks": [_pick(choice, found, texts) for choice in picks.values()],
-        "within": [[places[id(choice)] for choice in chosen] for chosen in within],
-        "notes": [texts.place(note) for note in found.notes],
+        "picks": [_pick(question, candidate, texts) for candidate in picks.values()],
+        "within": [[places[id(candidate)] for candidate in chosen] for chosen in within],
+        "notes": [texts.place(note) for note in question.notes()],
     }
 
 
-def _within(found: Recommendation, limit: int | None) -> list[Choice]:
+def _within(question: Question, limit: int | None) -> list[Candidate]:
     """The best that surely take no longer, and the baseline if it does neither."""
-    fitting = [
-        choice
-        for choice in found.recommendations
-        if limit is None or (choice.seconds is not None and choice.seconds.high <= limit)
-    ]
-    chosen = fitting[:TOP]
-    return chosen + [choice for choice in fitting[TOP:] if choice.role == "baseline"]
+    fitting = (
+        candidate
+        for candidate in question.ranked
+        if limit is None or (candidate.seconds is not None and candidate.seconds.bound(Z80) <= limit)
+    )
+    chosen = list(islice(fitting, TOP))
+    return chosen + [candidate for candidate in fitting if candidate is question.baseline]
 
 
-def _pick(choice: Choice, found: Recommendation, texts: _Texts) -> list[Any]:
+def _pick(question: Question, candidate: Candidate, texts: _Texts) -> list[Any]:
     """Model, tag, three estimates as value, low and high, reasons, options, whether tied, and a baseline."""
+    is_baseline = candidate is question.baseline
+    choice = question.choice(candidate, question.ranked[0], is_baseline=is_baseline)
     estimates = (choice.score, choice.memory_bytes, choice.seconds)
     _, _, options = choice.command.partition(" --data DATA")
     return [
@@ -197,8 +202,8 @@ def _pick(choice: Choice, found: Recommendation, texts: _Texts) -> list[Any]:
         *([one.value, one.low, one.high] if one else None for one in estimates),
         [texts.place(reason) for reason in choice.reasons],
         texts.place(options.strip()) if options else None,
-        int(choice.name in found.tied),
-        int(choice.role == "baseline"),
+        int(question.is_tied(candidate)),
+        int(is_baseline),
     ]
 
 

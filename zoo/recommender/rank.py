@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from zoo import licenses, settings
@@ -76,7 +77,7 @@ class Question:
         _check(problem, budget, objective, top)
         self.registry, self.problem, self.device, self.budget = registry, problem, device, budget
         self.task, self.data = registry.task(problem.task), data
-        self._objective, self._top, self._pretrained = objective, top, pretrained
+        self._top, self._pretrained = top, pretrained
         models = [model for model in registry.models.values() if problem.task in model.spec.tasks]
         if not models:
             raise ZooError(f"no installed model does {problem.task!r}; see 'zoo list' for what there is")
@@ -96,17 +97,27 @@ class Question:
             offline=offline or settings.offline(),
         )
         self.candidates, self.rejected = self._filter.sort(models, pretrained)
+        self._rank(objective)
+
+    def _rank(self, objective: str) -> None:
+        self._objective = objective
         self._weight = OBJECTIVES[objective].scaled(1.0 if self.task.unit == "fraction" else NUMBER_SHARE)
         self.ranked, self._unknown = _ranked(self.candidates, self._weight), 0
         ruled_out = any(not isinstance(rejection.needed, str) for rejection in self.rejected)
         if ruled_out and not any(candidate.fits for candidate in self.ranked):
             self.ranked, self._unknown = [], len(self.ranked)  # what is not known to fit is no way out
+        self.baseline = _baseline(self.ranked)
+
+    def aimed_at(self, objective: str) -> Question:
+        """The same question with another objective: what fits and what is expected stay as they are."""
+        other = copy(self)
+        other._rank(objective)
+        return other
 
     def answer(self) -> Recommendation:
         """The best of them, a baseline, and what was ruled out."""
-        chosen = self.ranked[: self._top]
-        tied = [candidate.name for candidate in chosen if _is_tied(candidate, chosen[0])]
-        baseline = _baseline(self.ranked)
+        chosen, baseline = self.ranked[: self._top], self.baseline
+        tied = [candidate.name for candidate in chosen if self.is_tied(candidate)]
         if baseline is not None and all(candidate is not baseline for candidate in chosen):
             chosen.append(baseline)
         return Recommendation(
@@ -117,18 +128,29 @@ class Question:
             objective=self._objective,
             recommendations=tuple(self.choice(c, chosen[0], is_baseline=c is baseline) for c in chosen),
             rejected=tuple(self.rejected),
-            notes=(
-                *self._filter.notes,
-                *ranking_notes(self.scores, self._objective, self._weight, self.ranked),
-                *size_notes(self.scores.published.law, self.problem, self.device, self.budget),
-                *cost_notes(self.ranked, self.device, self._filter.memory_limit),
-                *(() if self.ranked else unmet_notes(self.rejected, self._pretrained, self._unknown)),
-            ),
+            notes=self.notes(),
             tied=tuple(tied) if len(tied) > 1 else (),
             top=self._top,
             candidates=self._filter.considered,
             calibrated=self._calibration.measured or "before" if self._calibration else "",
         )
+
+    def notes(self) -> tuple[str, ...]:
+        """What could not be judged, what counted against a better score, and what is missing."""
+        return (
+            *self._filter.notes,
+            *ranking_notes(self.scores, self._objective, self._weight, self.ranked),
+            *size_notes(self.scores.published.law, self.problem, self.device, self.budget),
+            *cost_notes(self.ranked, self.device, self._filter.memory_limit),
+            *(() if self.ranked else unmet_notes(self.rejected, self._pretrained, self._unknown)),
+        )
+
+    def is_tied(self, candidate: Candidate) -> bool:
+        """Whether a candidate's score cannot be told apart from the first one's; of the first, from any's."""
+        first, *others = self.ranked
+        if candidate is first:
+            return any(_is_tied(other, first) for other in others)
+        return _is_tied(candidate, first)
 
     def price(self, candidate: Candidate) -> float:
         """What a candidate's time and size count, on the scale of scores."""
