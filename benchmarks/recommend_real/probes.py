@@ -15,7 +15,7 @@ from typing import Any
 from evidence import part
 
 import zoo
-from recommend_real.regret import FEWEST, Told, Trained, read_evidence, read_trained
+from recommend_real.regret import FEWEST, Told, Trained, every_record, read_trained
 from zoo.data import load_dataset
 from zoo.recommender import find_device
 from zoo.recommender.rank import Question
@@ -36,7 +36,7 @@ def main() -> None:
     name, seconds, evidence = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
     registry = installed()
     trained = next(each for each in read_trained(evidence, registry) if each.name == name)
-    records = [record for record in read_evidence(evidence) if record.dataset != trained.dataset]
+    records = [record for record in every_record(evidence, registry) if record.dataset != trained.dataset]
     found = probe(
         lambda: question(trained, records),
         part(load_dataset(trained.dataset), trained.problem.samples or 0),
@@ -48,11 +48,11 @@ def main() -> None:
     print(json.dumps({"name": name, "pick": pick, "allowed": seconds, **told}))
 
 
-def question(trained: Trained, known: Sequence[Evidence]) -> Question:
+def question(trained: Trained, records: Sequence[Evidence]) -> Question:
     """What is known of the problem's candidates before the data set is seen."""
     registry = installed()
     models = {model: registry.models[model] for model in trained.scores}
-    told: Any = Told(registry, models, known)
+    told: Any = Told(registry, models, records)
     device = find_device(registry, "auto").replace(free_bytes=None)
     budget = zoo.Budget(memory_bytes=10**12)
     options: dict[str, Any] = {"objective": "accuracy", "top": 3, "pretrained": False, "outcomes": ()}

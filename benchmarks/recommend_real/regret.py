@@ -86,6 +86,11 @@ def read_evidence(path: Path) -> list[Evidence]:
     return [convert(record, Evidence, where=str(path)) for record in records]
 
 
+def every_record(path: Path, registry: Registry) -> list[Evidence]:
+    """What was measured here, by an `evidence.json`, and what installed plugins bring of papers."""
+    return read_evidence(path) + [record for record in registry.evidence if record.source != OURS]
+
+
 def lost(trained: Trained, model: str, task: TaskSpec) -> float:
     """How far a model is below the best: in points, or in per cent of the best one's number."""
     best = (max if task.maximize else min)(trained.scores.values())
@@ -117,8 +122,7 @@ def advised(trained: Trained, known: Iterable[Evidence], registry: Registry) -> 
 
 def lines(evidence: Path, probes: Path | None, registry: Registry) -> Iterator[Line | str]:
     """The loss of each pick on each problem, then their means with intervals, and coverage."""
-    table, records = read_trained(evidence, registry), read_evidence(evidence)
-    records += [record for record in registry.evidence if record.source != OURS]  # of papers
+    table, records = read_trained(evidence, registry), every_record(evidence, registry)
     probed = {row["name"]: row for row in (read_lines(probes) if probes else ())}
     rows: list[dict[str, float]] = []
     hits: list[tuple[str, bool]] = []
