@@ -24,7 +24,7 @@ from zoo.errors import TrainingError, ZooError
 from zoo.limits import Limits
 from zoo.recommender.answer import Recommendation
 from zoo.recommender.cost import Z80, make_estimate
-from zoo.recommender.filter import Candidate
+from zoo.recommender.filter import Candidate, fitted
 from zoo.recommender.local import LocalFiles
 from zoo.recommender.rank import Question
 from zoo.recommender.reasons import format_score
@@ -131,10 +131,7 @@ def _try(
 ) -> Trial | None:
     """A training that ends in time; None where it failed, which rules nothing out."""
     recipe = candidate.plan.recipe
-    settings: dict[str, Any] = {
-        "accumulate": recipe.accumulate,
-        "eval_batch_size": recipe.eval_batch_size,
-    }
+    settings: dict[str, Any] = {**fitted(recipe)}
     if frozen:
         settings["head_epochs"] = float(recipe.epochs)
     began = time.perf_counter()

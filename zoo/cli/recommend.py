@@ -166,14 +166,12 @@ def _train(ctx: click.Context, answer: Recommendation, data: str, given: Mapping
     from zoo import api
     from zoo.cli.ending import tell_outcome
     from zoo.cli.output import progress_console
+    from zoo.recommender.filter import fitted
     from zoo.training.bar import ProgressBar
 
     first = answer.recommendations[0]
-    recipe = first.recipe
-    settings = {"accumulate": recipe.accumulate, "eval_batch_size": recipe.eval_batch_size}
-    run = api.train(
-        first.name, _dataset(data, given), settings=settings, callbacks=[ProgressBar(progress_console(ctx))]
-    )
+    bar = ProgressBar(progress_console(ctx))
+    run = api.train(first.name, _dataset(data, given), settings=fitted(first.recipe), callbacks=[bar])
     tell_outcome(ctx, run, as_json=False)
 
 

@@ -478,7 +478,7 @@ def available_memory(device: Device, budget: Budget) -> float | None:
 def attainable(device: Device) -> float | None:
     """Operations a second in training on all the devices together; None where their speed is not known."""
     peaks = device.spec.peak_flops
-    peak = peaks.get("bf16", peaks.get("fp32"))
+    peak = peaks.get("bf16" if _computes_in_bf16(device) else "fp32")
     if peak is None:
         return None
     return SPEEDS[device.spec.kind].compute * peak * _at_once(device)
@@ -493,8 +493,11 @@ def precision_of(recipe: Recipe, device: Device) -> str:
     """The precision that a recipe comes to: `auto` is bf16 where a GPU or a CPU computes in it, else fp32."""
     if recipe.precision != "auto":
         return recipe.precision
-    known = device.spec.kind in GPUS or device.spec.kind == "cpu"
-    return "bf16" if known and "bf16" in device.spec.peak_flops else "fp32"
+    return "bf16" if _computes_in_bf16(device) else "fp32"
+
+
+def _computes_in_bf16(device: Device) -> bool:
+    return device.spec.kind in (*GPUS, "cpu") and "bf16" in device.spec.peak_flops
 
 
 def _moments(optimizer: str) -> float:

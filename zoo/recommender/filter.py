@@ -17,7 +17,7 @@ from zoo.recommender.local import LocalFiles
 from zoo.recommender.outcomes import NONE, Correction, History
 from zoo.recommender.score import Prediction, ScoreModel
 from zoo.registry import Model
-from zoo.specs import Budget, Device, ImageInput, Problem, TokenInput, WeightsSpec
+from zoo.specs import Budget, Device, ImageInput, Problem, Recipe, TokenInput, WeightsSpec
 
 SMALLEST_PIECE = 4  # samples: a batch is cut no smaller than this to fit the memory
 
@@ -234,6 +234,11 @@ def fit_batch(plan: Plan, load: Load, limit: float | None) -> tuple[Plan, Cost]:
             return smaller, cost
         pieces *= 2
     return plan, whole
+
+
+def fitted(recipe: Recipe) -> dict[str, int]:
+    """What `fit_batch` may have changed of a recipe, as settings of a training."""
+    return {"accumulate": recipe.accumulate, "eval_batch_size": recipe.eval_batch_size}
 
 
 def _starts(model: Model, problem: Problem, pretrained: bool | None) -> Iterator[WeightsSpec | None]:

@@ -13,7 +13,7 @@ from zoo.errors import SpecError, ZooError, hint
 from zoo.recommender.answer import Choice, Recommendation
 from zoo.recommender.calibration import Calibration, read_calibrations
 from zoo.recommender.cost import Z80, make_estimate
-from zoo.recommender.filter import Candidate, Filter
+from zoo.recommender.filter import Candidate, Filter, fitted
 from zoo.recommender.objective import Weight
 from zoo.recommender.outcomes import History, Outcome, read_outcomes
 from zoo.recommender.reasons import (
@@ -243,7 +243,7 @@ def _choice(
         reasons.append(cheapness(candidate, first))
     command = f"zoo train {candidate.name} --data {shlex.join(data)}"
     if recipe.accumulate > 1:
-        command += f" -o accumulate={recipe.accumulate} -o eval_batch_size={recipe.eval_batch_size}"
+        command += "".join(f" -o {name}={value}" for name, value in fitted(recipe).items())
     return Choice(
         model=candidate.model.name,
         weights=candidate.weights.tag if candidate.weights else None,
