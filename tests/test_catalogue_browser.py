@@ -135,12 +135,27 @@ def test_typing_filters_and_the_address_keeps_it(page: str, browser: Any) -> Non
     press(browser, *"lenet5")
     count = browser.execute_script("return document.getElementById('count').textContent")
     assert count.startswith("1 of 1,")
-    assert browser.current_url.endswith("#/?q=lenet5")
+    wait_for(browser, "return location.hash === '#/?q=lenet5'")
     visit(browser, page, "#/?q=lenet5")
     names = browser.execute_script(
         "return [...document.querySelectorAll('tbody a')].map((a) => a.textContent)"
     )
     assert names == ["cnn/lenet5"]
+
+
+def test_rows_fill_a_tall_window(page: str, browser: Any) -> None:
+    visit(browser, page, "#/", height=4000)
+    wait_for(browser, "return document.querySelector('table').getBoundingClientRect().bottom > innerHeight")
+
+
+def test_whoever_goes_on_at_once_is_not_called_back_by_the_address(page: str, browser: Any) -> None:
+    visit(browser, page, "#/")
+    press(browser, "/", "r")
+    browser.execute_script("document.querySelector('tbody a').click()")
+    where = browser.execute_script("return location.hash")
+    browser.execute_async_script("setTimeout(arguments[0], 400)")
+    assert "#/model/" in where
+    assert browser.execute_script("return location.hash") == where
 
 
 def test_rows_come_as_they_are_scrolled_to(page: str, browser: Any) -> None:

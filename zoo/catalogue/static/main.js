@@ -1,7 +1,9 @@
 // From the address to the view, and back.
 "use strict";
 
+const PAUSE = 150; // milliseconds without a key after which the address follows: browsers let it change only so often
 let latest = 0; // milliseconds that the last answer took, for whoever measures it
+let pending = 0; // a timer, until the address follows
 
 function route() {
   const [path, query = ""] = location.hash.replace(/^#/, "").split("?");
@@ -26,12 +28,13 @@ function show() {
   linkFilters();
 }
 
-// After a filter has changed: the same view, with the filters in its address.
+// After a filter has changed: the same view, soon with the filters in its address.
 function changed() {
-  const path = route().view === "plot" ? "#/plot" : "#/";
-  history.replaceState(null, "", path + stateText());
   update();
   linkFilters();
+  const path = route().view === "plot" ? "#/plot" : "#/";
+  clearTimeout(pending);
+  pending = setTimeout(() => history.replaceState(null, "", path + stateText()), PAUSE);
 }
 
 function update() {
@@ -53,6 +56,7 @@ byId("skip").addEventListener("click", (event) => {
   byId("main").focus();
 });
 addEventListener("hashchange", () => {
+  clearTimeout(pending);
   show();
   scrollTo(0, 0);
   if (route().view === "model") document.querySelector("h1")?.focus();

@@ -39,14 +39,20 @@ function scoreGroups(list) {
   const groups = new Map();
   for (const model of list)
     for (const weights of usable(model)) {
-      const score = scoreOf(model, weights);
-      if (!score || !model.parameters) continue;
-      const name = `${metricName(score.metric)} on ${score.dataset || "data that is not stated"}`;
-      const point = { ...score, model, tag: weights.tag, parameters: model.parameters, macs: weights.macs ?? model.macs };
-      if (!groups.has(name)) groups.set(name, []);
-      groups.get(name).push(point);
+      weights.point ??= pointOf(model, weights);
+      if (!weights.point.group) continue;
+      if (!groups.has(weights.point.group)) groups.set(weights.point.group, []);
+      groups.get(weights.point.group).push(weights.point);
     }
   return new Map([...groups].sort((one, other) => other[1].length - one[1].length));
+}
+
+// Where weights stand; without a group, nowhere.
+function pointOf(model, weights) {
+  const score = scoreOf(model, weights);
+  if (!score || !model.parameters) return {};
+  const group = `${metricName(score.metric)} on ${score.dataset || "data that is not stated"}`;
+  return { ...score, group, model, tag: weights.tag, parameters: model.parameters, macs: weights.macs ?? model.macs };
 }
 
 // Of points by size, those that are better than all smaller ones.

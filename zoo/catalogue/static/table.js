@@ -1,6 +1,7 @@
 // The models as a table, of which so many rows are made as have been scrolled to.
 "use strict";
 
+const FIRST = 14; // rows that a window shows at once, so that an answer is there soon
 const CHUNK = 24;
 let watcher = null; // of the end of the table
 const COLUMNS = [
@@ -42,7 +43,7 @@ function showTable(view, changed) {
   const table = make("table", { class: "models" }, make("thead", {}, make("tr", {}, COLUMNS.map((each) => heading(each, changed)))), body);
   const grow = () => {
     const from = body.childElementCount;
-    body.append(...list.slice(from, from + CHUNK).map(row));
+    body.append(...list.slice(from, from + (from ? CHUNK : FIRST)).map(row));
     more.hidden = body.childElementCount >= list.length;
   };
   grow();
@@ -53,7 +54,12 @@ function showTable(view, changed) {
   });
   view.replaceChildren(sortChoice(changed), table, more);
   watcher?.disconnect();
-  watcher = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && grow(), { rootMargin: "600px" });
+  watcher = new IntersectionObserver((seen, own) => {
+    if (!seen.at(-1).isIntersecting || more.hidden) return;
+    grow();
+    own.unobserve(more); // observed anew, it is told of again if it has not left the window
+    own.observe(more);
+  }, { rootMargin: "600px" });
   watcher.observe(more);
 }
 
