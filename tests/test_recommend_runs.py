@@ -82,6 +82,17 @@ def test_a_pick_that_evidence_misled_loses_what_it_loses(tmp_path: Path) -> None
     assert any(line.startswith("scores: 80% intervals") for line in printed)
 
 
+def test_where_nothing_was_measured_what_studies_say_beside_others_orders_the_models() -> None:
+    from recommend_real import regret
+
+    registry = installed()
+    (texts,) = (each for each in regret.read_trained(regret.EVIDENCE, registry) if each.dataset == "stdlib")
+    picks = regret.advised(texts, [], registry).recommendations
+    assert [pick.score for pick in picks] == [None] * len(picks)  # the law foretells differences alone
+    assert picks[0].model == "lstm/language_model"  # of the size, and for as much text, that it favours
+    assert picks[-1].model == "lstm/min_gru"  # which is the cheapest
+
+
 def test_costs_are_held_against_what_the_recommender_says(tmp_path: Path) -> None:
     from recommend_real import costs
     from recommend_real.cases import CASES

@@ -33,6 +33,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     seconds: Cost | None
     prediction: Prediction | None
     fits: bool  # False where it is not known
+    merit: float = 0.0  # by which it is ranked: the expected score, else what studies say of it beside others
     memory_correction: Correction = NONE
     seconds_correction: Correction = NONE
 
@@ -106,8 +107,9 @@ class Filter:
                 if isinstance(found, Candidate):
                     candidates.append(found)
                 elif found.limit not in limits:
-                    prediction = self._scores.predict(model, weights)
-                    rejected.append((prediction.mean if prediction else 0.0, found))
+                    rejected.append(
+                        (self._merit(model, weights, self._scores.predict(model, weights)), found)
+                    )
                     if weights is None:
                         limits.add(found.limit)
         rejected.sort(key=lambda entry: -entry[0])
@@ -137,6 +139,7 @@ class Filter:
         budget = self._budget
         timed = budget.seconds is None or found.seconds is not None
         quick = budget.latency_seconds is None or found.latency is not None
+        prediction = self._scores.predict(model, weights)
         return Candidate(
             model,
             weights,
@@ -144,11 +147,15 @@ class Filter:
             found.load,
             found.memory,
             found.seconds,
-            self._scores.predict(model, weights),
+            prediction,
             fits=found.memory is not None and self.memory_limit is not None and timed and quick,
+            merit=self._merit(model, weights, prediction),
             memory_correction=found.memory_correction,
             seconds_correction=found.seconds_correction,
         )
+
+    def _merit(self, model: Model, weights: WeightsSpec | None, prediction: Prediction | None) -> float:
+        return prediction.mean if prediction else self._scores.published.advantage(model, weights)
 
     def _costs(self, model: Model, shape: Shape, plan: Plan) -> _Costs:
         load = load_at(model.spec, self._problem, shape)

@@ -201,9 +201,8 @@ def _worth(candidates: Sequence[Candidate], weight: Weight) -> Callable[[Candida
     usual = sum(prices) / len(prices) if prices else 0.0
 
     def worth(candidate: Candidate) -> float:
-        score = candidate.prediction.mean if candidate.prediction else 0.0
         known = candidate.load is not None and (candidate.seconds is not None or not weight.time)
-        return score - (weight.price(candidate.seconds, candidate.load) if known else usual)
+        return candidate.merit - (weight.price(candidate.seconds, candidate.load) if known else usual)
 
     return worth
 

@@ -5,9 +5,9 @@ On a scale where differences mean the same everywhere, a result is taken to be
     difficulty of its problem + advantage of its model + what the two do to one another.
 
 Difficulty is a linear regression on the logarithms of samples, classes and size, in which a result
-counts the less the farther its problem is. A model's advantage is drawn towards that of its family,
-and a family's towards a published finding or nought, as far as their spreads allow; the spreads are
-estimated from the same results. What no result speaks of keeps a wide interval.
+counts the less the farther its problem is. A model's advantage holds farther. It is drawn towards that
+of its family, and a family's towards a published finding or nought, as far as their spreads allow; the
+spreads are estimated from the same results. What no result speaks of keeps a wide interval.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from zoo.registry import Model
 from zoo.specs import Classes, Evidence, Problem, TaskSpec, WeightsSpec
 
 REACH = (1.0, 1.0, 1.0)  # decades of samples, classes and size at which a result counts 0.6
+OWN_REACH = (3.0, 3.0, 3.0)  # likewise for what a model is worth beside others, by UCR-128
 FAINTEST = 0.02  # weight of a result, however far its problem
 AMPLE = 8  # samples in a training step, from which on their number makes no difference to a result
 FEW_REACH = 0.2  # decades of samples in a step, below that, at which a result counts 0.6
@@ -50,11 +51,15 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """One data set at one size: how many decades it is from the user's problem, and what it weighs."""
+    """One data set at one size: how many decades it is from the user's problem, and what it weighs.
+
+    `weight` is for how hard the problem is, `own` for what a model is worth beside others.
+    """
 
     dataset: str
     distance: tuple[float, ...]
     weight: float
+    own: float
 
 
 class _Result(msgspec.Struct, frozen=True):
@@ -140,9 +145,9 @@ class ScoreModel:
 
     def _result(self, record: Evidence) -> _Result:
         distance = self._distance(record.problem)
-        squares = sum((d / reach) ** 2 for d, reach in zip(distance, REACH, strict=True))
-        weight = max(FAINTEST, math.exp(-squares / 2)) * self._likeness(record.batch_size)
-        place = _Place(record.dataset or record.source, distance, weight)
+        likeness = self._likeness(record.batch_size)
+        weight, own = (likeness * _nearness(distance, reach) for reach in (REACH, OWN_REACH))
+        place = _Place(record.dataset or record.source, distance, weight, own)
         assert record.score is not None  # those without were left out
         return _Result((record.model, record.weights), place, self.scale.to(record.score))
 
@@ -298,6 +303,12 @@ class ScoreModel:
         )
 
 
+def _nearness(distance: Sequence[float], reach: Sequence[float]) -> float:
+    """How much a result counts that is so many decades away."""
+    squares = sum((decades / each) ** 2 for decades, each in zip(distance, reach, strict=True))
+    return max(FAINTEST, math.exp(-squares / 2))
+
+
 def _difficulties(results: Iterable[_Result], means: Mapping[Key, float]) -> dict[_Place, float]:
     """Each place's mean score once its models' advantages are taken off."""
     left: dict[_Place, list[float]] = defaultdict(list)
@@ -314,7 +325,7 @@ def _observed(results: Sequence[_Result], difficulties: Mapping[_Place, float]) 
     rivals = Counter(place for place, _ in {(result.place, result.key) for result in results})
     found: dict[tuple[Key, str], Pairs] = defaultdict(list)
     for result in results:
-        weight = result.place.weight * (1 - 1 / rivals[result.place])
+        weight = result.place.own * (1 - 1 / rivals[result.place])
         if weight:
             gap = result.value - difficulties[result.place]
             found[result.key, result.place.dataset].append((gap, weight))
