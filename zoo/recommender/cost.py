@@ -170,9 +170,7 @@ class Plan:
         self._context = CONTEXT_BYTES.get(device.spec.kind, CONTEXT_BYTES["cuda"])
         self._moments = _moments(recipe.optimizer)
         self._cpu = device.spec.kind == "cpu"
-        self._copies = (
-            2 if recipe.ema_decay or recipe.average_after else 1
-        )  # of the weights, and their average
+        self._copies = 2 if recipe.ema_decay or recipe.average_after else 1  # of the weights
         self._exchanged = 1 if device.count > 1 else 0
         self._pieces: dict[int, Plan] = {}
 
