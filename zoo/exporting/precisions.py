@@ -2,7 +2,8 @@
 
 bf16 keeps each weight as a bfloat16. int8 keeps the weights of dense, recurrent and convolutional layers as
 whole numbers with a scale for each of their outputs: in ONNX by onnxruntime's quantizer, where inputs become
-whole numbers too, those of convolutions by ranges seen on training samples; in archives of torch.export by
+whole numbers too, those of convolutions by ranges seen on training samples, and weights take 7 of the 8 bits,
+so that no sum of two products overflows 16 bits on a processor without VNNI; in archives of torch.export by
 torchao, where weights alone do, and recurrent layers stay. None is pickled, each is read as that in fp32.
 """
 
@@ -98,6 +99,7 @@ def quantize_onnx(source: Source, plain: Path, path: Path) -> None:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                reduce_range=True,
                 **beside,
             )
             ready = halfway
@@ -108,6 +110,7 @@ def quantize_onnx(source: Source, plain: Path, path: Path) -> None:
                 op_types_to_quantize=["MatMul", "Gemm", "LSTM", "Gather"],
                 per_channel=True,
                 weight_type=QuantType.QInt8,
+                reduce_range=True,
                 **beside,
             )
             ready = done
