@@ -88,6 +88,7 @@ def test_what_is_kept_is_the_mean_and_the_history_says_since_when(tmp_path: Path
     run = train(tmp_path / "run", average_after=1)
     assert [row.get("averaged_from") for row in run.history] == [None, None, *[BEGUN] * 8]
     best = int(run.record.best["step"])
+    assert best == max(run.history, key=lambda row: row["validation"]["accuracy"])["step"]
     assert best > BEGUN + 1  # of the means, the first of which is the model itself
     then = interrupted(tmp_path / "then", best, average_after=1)
     kept = load_file(run.path / "model.safetensors")

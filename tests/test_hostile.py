@@ -38,15 +38,9 @@ HEADERS, BYTES, NOISE, WHOLE = 0.5, 0.34, 0.06, 0.1  # shares of the cases
 PLUGIN = """
 from collections import OrderedDict
 
-PROBLEM = zoo.Problem(
-    task="image-classification",
-    input=zoo.ImageInput(channels=1, height=2, width=2),
-    output=zoo.Classes(count=2),
-)
-
 @zoo.hookimpl
 def zoo_models():
-    fields = {"builder": f"{__name__}:tied", "reference": PROBLEM, "head": ("head",)}
+    fields = {"builder": f"{__name__}:tied", "reference": PIXELS, "head": ("head",)}
     return [net("plain", **fields), net("computed", **fields, options={"computed": True})]
 
 def tied(problem, *, width=3, depth=2, computed=False):

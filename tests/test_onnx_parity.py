@@ -45,15 +45,16 @@ SPREAD = (
 )
 
 
-def cases() -> list[tuple[bool, str, str]]:
-    """Each architecture with each of its tasks, and whether it is a large one."""
+def cases(*, large: bool) -> list[tuple[str, str]]:
+    """Each architecture that is large, or is not, with each of its tasks."""
     registry = installed()
     every = [model for model in registry.models.values() if model.plugin.name in OURS]
     every += [registry.models[f"timm/{name}"] for name in SPREAD]
     return [
-        (model.spec.facts is not None and model.spec.facts.parameters > MANY, model.name, task)
+        (model.name, task)
         for model in every
         for task in model.spec.tasks
+        if (model.spec.facts is not None and model.spec.facts.parameters > MANY) == large
     ]
 
 
@@ -64,10 +65,6 @@ def moved(module: torch.nn.Module) -> torch.nn.Module:
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=STIRRED)
     return module.eval()
-
-
-SMALL = [(name, task) for large, name, task in cases() if not large]
-LARGE = [(name, task) for large, name, task in cases() if large]
 
 
 def check(name: str, task: str, path: Path) -> None:
@@ -89,7 +86,7 @@ def check(name: str, task: str, path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "task"), SMALL)
+@pytest.mark.parametrize(("name", "task"), cases(large=False))
 def test_onnxruntime_answers_batches_of_any_size_as_the_module_does(
     name: str, task: str, tmp_path: Path
 ) -> None:
@@ -98,9 +95,10 @@ def test_onnxruntime_answers_batches_of_any_size_as_the_module_does(
 
 @pytest.mark.slow
 def test_it_does_so_for_the_largest_sizes_one_after_another(tmp_path: Path) -> None:
-    assert len(LARGE) >= 7
+    large = cases(large=True)
+    assert len(large) >= 7
     if psutil.virtual_memory().available < NEEDED:
         pytest.skip(f"the largest needs {NEEDED / 2**30:.0f} GiB of free memory")
-    for name, task in LARGE:
+    for name, task in large:
         with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
             check(name, task, Path(folder, "model.onnx"))

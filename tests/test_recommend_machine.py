@@ -110,16 +110,10 @@ def test_what_was_measured_is_kept_beside_other_devices() -> None:
 
 
 FAULTY = """
-REFERENCE = zoo.Problem(
-    task="image-classification",
-    input=zoo.ImageInput(channels=1, height=4, width=4),
-    output=zoo.Classes(count=2),
-)
-
 @zoo.hookimpl
 def zoo_models():
     names = ("sound", "loud", "crash", "stall", "refuse")
-    return [net(name, builder=f"{__name__}:{name}", reference=REFERENCE) for name in names]
+    return [net(name, builder=f"{__name__}:{name}", reference=PIXELS) for name in names]
 
 sound = build
 

@@ -17,6 +17,12 @@ PREFIX = "zootoy_"
 PREAMBLE = """
 import zoo
 
+PIXELS = zoo.Problem(
+    task="image-classification",
+    input=zoo.ImageInput(channels=1, height=2, width=2),
+    output=zoo.Classes(count=2),
+)
+
 def net(name="net", **fields):
     tasks = fields.pop("tasks", ("image-classification",))
     fields.setdefault("builder", f"{__name__}:build")
@@ -34,12 +40,7 @@ def zoo_models():
 """
 HOOK = "@zoo.hookimpl\ndef zoo_models():\n    "
 SPECKS = """
-PROBLEM = zoo.Problem(
-    task="image-classification",
-    input=zoo.ImageInput(channels=1, height=2, width=2),
-    output=zoo.Classes(count=2, names=("dark", "light")),
-    samples=8,
-)
+PROBLEM = PIXELS.replace(output=zoo.Classes(count=2, names=("dark", "light")), samples=8)
 
 @zoo.hookimpl
 def zoo_datasets():

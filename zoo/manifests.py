@@ -100,8 +100,7 @@ def _read_whole(package: str, file: str, type: type[R], parse: Callable[[Any, st
     if kept:
         return kept[0]
     record = parse(_decode(content, where), where)
-    if not file.endswith(".json"):
-        _keep(where, content, [record])
+    _keep(where, content, [record])
     return record
 
 
@@ -124,8 +123,7 @@ def read_records(package: str, file: str, kind: str, type: type[R]) -> list[R]:
     if (kept := _recall(where, content, type)) is not None:
         return kept
     records = _read_slowly(content, where, kind, type)
-    if not file.endswith(".json"):
-        _keep(where, content, records)
+    _keep(where, content, records)
     return records
 
 
@@ -153,7 +151,7 @@ def _read_slowly(content: bytes, where: str, kind: str, type: type[R]) -> list[R
 
 
 def _recall(where: str, content: bytes, type: type[R]) -> list[R] | None:
-    """The records of a manifest that has been read before and has not changed since."""
+    """The records of a TOML manifest that has been read before and has not changed since."""
     if where.endswith(".json"):
         return None
     try:
@@ -165,7 +163,9 @@ def _recall(where: str, content: bytes, type: type[R]) -> list[R] | None:
 
 
 def _keep(where: str, content: bytes, records: list[R]) -> None:
-    """Keeps what was read; where that is not possible, it is read anew the next time."""
+    """Keeps what TOML said; where that is not possible, it is read anew the next time."""
+    if where.endswith(".json"):
+        return
     path = _place(where)
     partial = path.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from evidence import SOURCE
 from recommend_tables.common import Line, bootstrap, coverage_line
 
 import zoo
@@ -36,7 +37,6 @@ USUAL = {  # what one would take without looking
     "language-modeling": "lstm/language_model",
 }
 EVIDENCE = Path(zoo.__file__).parent / "recommender" / "evidence.json"
-OURS = "benchmarks/evidence.py"  # the source of what was measured here
 FEWEST = 2  # candidates: of one alone there is nothing to pick
 DEVICE = "server-cpu-16"
 
@@ -88,7 +88,7 @@ def read_evidence(path: Path) -> list[Evidence]:
 
 def every_record(path: Path, registry: Registry) -> list[Evidence]:
     """What was measured here, by an `evidence.json`, and what installed plugins bring of papers."""
-    return read_evidence(path) + [record for record in registry.evidence if record.source != OURS]
+    return read_evidence(path) + [record for record in registry.evidence if record.source != SOURCE]
 
 
 def lost(trained: Trained, model: str, task: TaskSpec) -> float:

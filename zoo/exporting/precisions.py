@@ -84,10 +84,14 @@ def quantize_onnx(source: Source, plain: Path, path: Path) -> None:
 
     with tempfile.TemporaryDirectory() as made, _silent():
         ready, halfway, done = (Path(made, name) for name in ("ready.onnx", "half.onnx", "done.onnx"))
-        beside = {"use_external_data_format": plain.stat().st_size > LARGEST}
-        quant_pre_process(
-            plain, ready, skip_symbolic_shape=True, save_as_external_data=beside["use_external_data_format"]
-        )
+        beside = plain.stat().st_size > LARGEST
+        quant_pre_process(plain, ready, skip_symbolic_shape=True, save_as_external_data=beside)
+        weights: dict[str, Any] = {
+            "per_channel": True,
+            "weight_type": QuantType.QInt8,
+            "reduce_range": True,
+            "use_external_data_format": beside,
+        }
         kinds = {node.op_type for node in onnx.load(ready, load_external_data=False).graph.node}
         mixed = bool(kinds.intersection(DENSE))
         if "Conv" in kinds:
@@ -96,11 +100,8 @@ def quantize_onnx(source: Source, plain: Path, path: Path) -> None:
                 halfway,
                 _Calibration(ready, source.calibration),
                 op_types_to_quantize=["Conv"] if mixed else None,
-                per_channel=True,
                 activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                reduce_range=True,
-                **beside,
+                **weights,
             )
             ready = halfway
         if mixed or "Conv" not in kinds:
@@ -108,10 +109,7 @@ def quantize_onnx(source: Source, plain: Path, path: Path) -> None:
                 ready,
                 done,
                 op_types_to_quantize=["MatMul", "Gemm", "LSTM", "Gather"],
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                reduce_range=True,
-                **beside,
+                **weights,
             )
             ready = done
         model = onnx.load(ready)

@@ -110,6 +110,8 @@ class Question:
 
     def aimed_at(self, objective: str) -> Question:
         """The same question with another objective: what fits and what is expected stay as they are."""
+        if objective == self._objective:
+            return self
         other = copy(self)
         other._rank(objective)
         return other
@@ -147,9 +149,9 @@ class Question:
 
     def is_tied(self, candidate: Candidate) -> bool:
         """Whether a candidate's score cannot be told apart from the first one's; of the first, from any's."""
-        first, *others = self.ranked
+        first = self.ranked[0]
         if candidate is first:
-            return any(_is_tied(other, first) for other in others)
+            return any(_is_tied(other, first) for other in self.ranked if other is not first)
         return _is_tied(candidate, first)
 
     def price(self, candidate: Candidate) -> float:

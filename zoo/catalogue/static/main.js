@@ -2,7 +2,6 @@
 "use strict";
 
 const PAUSE = 150; // milliseconds without a key after which the address follows: browsers let it change only so often
-let latest = 0; // milliseconds that the last answer took, for whoever measures it
 let pending = 0; // a timer, until the address follows
 
 function route() {
@@ -38,10 +37,8 @@ function changed() {
 }
 
 function update() {
-  const from = performance.now();
   if (route().view === "plot") showPlot(byId("view"), changed);
   else showTable(byId("view"), changed);
-  latest = performance.now() - from;
 }
 
 // Table and plot show the same models: going from one to the other keeps the filters.
