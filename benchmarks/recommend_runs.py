@@ -1,11 +1,13 @@
 """The recommender beside real trainings here: what `recommend.py --only runs zoo` says is measured by this.
 
-    python benchmarks/recommend_runs.py costs calibrate whole probes [--runs DIR] [--minutes M] [--only GLOB]
+    python benchmarks/recommend_runs.py [costs calibrate whole probes cuts] [--runs DIR] [--minutes M]
+        [--only GLOB]
 
 `costs` trains each of `recommend_real/cases.py` for a few steps in a process of its own and notes its peak of
 memory above what was in memory after the imports, and the seconds of a step. `calibrate` times the machine
 as `zoo devices calibrate` does. `whole` makes five trainings by the models' own recipes. `probes` asks
 `zoo recommend --probe` about data sets of which `zoo/recommender/evidence.json` knows what models reach.
+`cuts` trains its contenders for several lengths of time.
 
 Results are lines of JSON in `--runs`; what is there is not measured again, so that several goes make a whole.
 All runs in one thread, and next to the seconds on the clock stand those of the processor: these are the same
@@ -30,7 +32,7 @@ from recommend_real.regret import EVIDENCE
 SMOKE_SECONDS = 10.0
 HERE = Path(__file__).parent
 SECONDS = 900  # for one process, at most
-PARTS = ("costs", "calibrate", "whole", "probes")
+PARTS = ("costs", "calibrate", "whole", "probes", "cuts")
 
 
 def main() -> None:
@@ -68,16 +70,22 @@ def _missing(arguments: argparse.Namespace) -> Iterator[tuple[str, str, list[str
             if fnmatchcase(name, arguments.only) and name not in known
         ]
         for name in names[:1] if arguments.smoke else names:
-            module = {"calibrate": "timing", "probes": "probes"}.get(part, "worker")
+            module = {"calibrate": "timing", "probes": "probes", "cuts": "cuts"}.get(part, "worker")
             seconds = str(SMOKE_SECONDS if arguments.smoke else arguments.probe)
-            options = {"costs": ["--few"], "probes": [seconds, str(arguments.evidence)]}
+            evidence = str(arguments.evidence)
+            lengths = [str(SMOKE_SECONDS)] if arguments.smoke else []
+            options = {
+                "costs": ["--few"],
+                "probes": [seconds, evidence],
+                "cuts": [evidence, *lengths],
+            }
             yield part, name, ["-m", f"recommend_real.{module}", name, *options.get(part, [])]
 
 
 def _names(part: str, evidence: Path) -> list[str]:
     if part == "calibrate":
         return ["cpu"]
-    if part == "probes":
+    if part in ("probes", "cuts"):
         from recommend_real.probes import problems
 
         return problems(evidence)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from toys import Site
 
 import zoo
@@ -29,6 +30,7 @@ from zoo.recommender.devices import find_device
 from zoo.recommender.facts import load_at, shape_of
 from zoo.recommender.outcomes import NONE, History, Outcome, keep_outcome, read_outcomes
 from zoo.registry import installed
+from zoo.runs import CARD, CURVES
 
 FLOPS, BYTE, STEP = 2e11, 1e-9, 0.002  # of a machine that is made up
 IMAGES = "image-classification"
@@ -285,6 +287,81 @@ def test_a_probe_tries_several_models_and_says_so() -> None:
     assert first.name in tried or "not tried" in first.reasons[0]
     assert any(choice.role == "baseline" for choice in found.answer.recommendations)
     assert {trial["model"] for trial in found.as_json()["probe"]["trials"]} == set(tried)
+
+
+def _trial(candidate: Any, score: float, *, share: float = 1.0, judged: int = 1000) -> Any:
+    from zoo.probing import Trial
+
+    return Trial(candidate=candidate, score=score, share=share, seconds=1.0, judged=judged, frozen=False)
+
+
+def _order(question: Any, *trials: Any) -> list[str]:
+    """The names of those that were tried, the most promising first."""
+    from zoo.probing import _worth
+
+    worth = _worth(question, {trial.candidate.name: trial for trial in trials})
+    return sorted(worth, key=lambda name: -worth[name].mean)
+
+
+@pytest.fixture(name="pair")
+def _pair() -> Any:
+    """A question, and two of its candidates of which about the same is foretold."""
+    problem = zoo.Problem(
+        task=IMAGES,
+        input=zoo.ImageInput(channels=3, height=32, width=32),
+        output=zoo.Classes(count=10),
+        samples=5000,
+    )
+    question = api.question(problem, device="cpu", pretrained=False)
+    known = {candidate.name: candidate for candidate in question.candidates}
+    one = known["cnn/resnet20"]
+    return question, one, replace(known["cnn/wide_resnet"], prediction=one.prediction)
+
+
+def test_a_probe_believes_the_better_of_two_whole_trainings(pair: Any) -> None:
+    question, one, other = pair
+    assert _order(question, _trial(one, 0.8), _trial(other, 0.9)) == [other.name, one.name]
+    assert _order(question, _trial(one, 0.9), _trial(other, 0.8)) == [one.name, other.name]
+
+
+def test_a_training_that_was_cut_is_not_held_against_its_model(pair: Any) -> None:
+    """At a tenth of its steps the larger model is nearly as good as the smaller one at its end."""
+    question, one, other = pair
+    assert _order(question, _trial(one, 0.9), _trial(other, 0.88, share=0.1))[0] == other.name
+    assert _order(question, _trial(one, 0.9), _trial(other, 0.3, share=0.1))[0] == one.name
+
+
+def test_of_few_samples_a_perfect_score_tells_little(pair: Any) -> None:
+    from zoo.probing import _worth
+
+    question, one, other = pair
+    gaps = []
+    for judged in (10, 1000):
+        trials = _trial(one, 1.0, judged=judged), _trial(other, 0.9, judged=judged)
+        worth = _worth(question, {trial.candidate.name: trial for trial in trials})
+        gaps.append(worth[one.name].mean - worth[other.name].mean)
+    assert 0 < gaps[0] < gaps[1] / 3
+
+
+def test_what_trials_share_moves_the_others_too_and_narrows_the_interval(pair: Any) -> None:
+    """All that were tried did far worse than foretold, so the data is hard for the third as well."""
+    from zoo.probing import _worth
+
+    question, one, other = pair
+    third = next(c for c in question.ranked if c.name not in (one.name, other.name))
+    trials = {each.name: _trial(each, 0.2) for each in (one, other)}
+    expected = _worth(question, trials, [third])[third.name]
+    assert expected.mean < third.prediction.mean - third.prediction.deviation
+    assert third.prediction.own < expected.deviation < third.prediction.deviation
+
+
+def test_a_trial_looks_at_no_test_split_and_writes_no_card(tmp_path: Path) -> None:
+    run = zoo.train("cnn/lenet5", _few(), output=tmp_path / "run", limits=Limits(trial=True))
+    assert run.record.state == "finished"
+    assert run.record.best["accuracy"] > 0
+    assert run.metrics == {}
+    assert run.record.baseline == {}
+    assert not {CARD, CURVES} & {path.name for path in run.path.iterdir()}
 
 
 def test_no_time_for_two_trainings_is_said() -> None:

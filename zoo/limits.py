@@ -12,8 +12,11 @@ class Limits:
 
     `max_seconds` is kept by going through the recipe's schedule faster, so that it ends in time. Where saving
     takes long, it is done less often than after `checkpoint_seconds`. `started` is by `time.perf_counter`.
+    Of a `trial` no more is asked than its validation score: it ends without a look at the test split, and
+    without a model card.
     """
 
     max_seconds: float | None = None
     checkpoint_seconds: float = 60.0
     started: float = field(default_factory=time.perf_counter)
+    trial: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,16 +30,19 @@ from zoo.recommender.local import LocalFiles
 from zoo.recommender.rank import Question
 from zoo.recommender.reasons import format_score
 from zoo.recommender.render import plural
+from zoo.recommender.score import Prediction
 from zoo.specs import Estimate
 from zoo.units import format_seconds
 
 CONTENDERS = 3  # of the first ones; another family's best is added
 LEAST_SECONDS = 4.0  # for a training that is to tell anything
-# deviation, on the scale of scores, for each factor e by which a schedule was cut: a score above what was
-# expected is one to rely on, one below may be owed to the cut alone
-SHORT_ABOVE, SHORT_BELOW = 0.3, 1.5
+# by how much a cut schedule lowers the score, on the scale of scores, for each factor e, and how much models
+# differ in that (`benchmarks/recommend.py --only cuts`)
+CUT, CUT_DEVIATION = 0.7, 0.4
 HASTE = 0.5  # of the time that was allowed, above which it may have cut a training short
-NUMBER_NOISE = 0.05  # deviation of a metric that is a number, from the samples it is judged on
+FROZEN_DEVIATION = 0.5  # between what the head alone reaches and the whole model
+LEAST_LEVEL = 0.1  # deviation of how hard the data may be, however sure that seemed
+UNKNOWN = 1e3  # of which nothing was foretold
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,13 @@ class Trial:
     score: float
     share: float
     seconds: float
+    judged: int  # samples of the validation split
     frozen: bool  # whether only the head was trained
+
+    @property
+    def cut(self) -> float:
+        """By how many factors e the schedule was cut."""
+        return -math.log(min(1.0, self.share))
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ def probe(
     importlib.import_module("zoo.training.trainer")  # which takes seconds that are no trial's
     began = time.perf_counter()
     question = ask()
-    contenders = _contenders(question, int(seconds // LEAST_SECONDS))
+    contenders = find_contenders(question, int(seconds // LEAST_SECONDS))
     if len(contenders) < 2:
         least = format_seconds(2 * LEAST_SECONDS)
         reason = f"{format_seconds(seconds)} is too short for two trainings; at least {least}"
@@ -104,7 +114,7 @@ def probe(
                 trials[candidate.name] = trial
                 tell(_line(question, trial))
         worth = _worth(question, trials)
-        contenders = sorted((c for c in contenders if c.name in trials), key=lambda c: -worth[c.name][0])
+        contenders = sorted((c for c in contenders if c.name in trials), key=lambda c: -worth[c.name].mean)
         contenders = contenders[: max(1, (len(contenders) + 1) // 2)]
     if not trials:
         raise TrainingError("--probe: no training came to an end in time; give it more")
@@ -112,8 +122,11 @@ def probe(
     return Probed(_answer(ask(), trials, taken), tuple(trials.values()), taken)
 
 
-def _contenders(question: Question, most: int) -> list[Candidate]:
-    """The first three and the best of another family, of those that are known to fit and need no download."""
+def find_contenders(question: Question, most: int) -> list[Candidate]:
+    """Whom a probe tries: the first three and the best of another family, `most` in all.
+
+    Only those that are known to fit and need no download.
+    """
     here = LocalFiles()
     fitting = [c for c in question.ranked if c.fits and (c.weights is None or here.has(c.weights))]
     first = fitting[:CONTENDERS]
@@ -142,7 +155,7 @@ def _try(
                 dataset,
                 output=Path(folder, "run"),
                 settings=settings,
-                limits=Limits(max_seconds=seconds),
+                limits=Limits(max_seconds=seconds, trial=True),
             )
         except ZooError:
             return None
@@ -155,6 +168,7 @@ def _try(
         score=record.best[metric],
         share=1.0 if whole else max(record.steps, 1) / planned,
         seconds=time.perf_counter() - began,
+        judged=min(dataset.size("validation"), recipe.eval_samples or sys.maxsize),
         frozen=frozen,
     )
 
@@ -162,7 +176,7 @@ def _try(
 # -- what trials say --------------------------------------------------------------------------
 
 
-Worth = dict[str, tuple[float, float]]  # an expected score and its deviation, on the scale of scores, by name
+Worth = dict[str, Prediction]  # by name
 
 
 def _worth(question: Question, trials: dict[str, Trial], others: Sequence[Candidate] = ()) -> Worth:
@@ -171,42 +185,37 @@ def _worth(question: Question, trials: dict[str, Trial], others: Sequence[Candid
     How hard the data is changes all trials alike, so what they share says nothing about their order.
     """
     seen = []
+    level, precision = 0.0, 0.0
     for name, trial in trials.items():
-        prediction, value = trial.candidate.prediction, question.scores.scale.to(trial.score)
-        known = prediction.mean if prediction else value
-        seen.append((name, known, prediction.own**2 if prediction else 1e6, value))
-    level = 0.0
-    for below in ((), trials):  # at first all are taken to be above what was expected
-        weights = []
-        for name, known, own, value in seen:
-            short = SHORT_BELOW if name in below and value < known + level else SHORT_ABOVE
-            weights.append(1 / (own + _variance(question, trials[name], short)))
-        gaps = [value - known for _, known, _, value in seen]
-        level = sum(gap * weight for gap, weight in zip(gaps, weights, strict=True)) / sum(weights)
+        known = trial.candidate.prediction
+        value, noise = _foretold(question, trial)
+        if known is None:
+            known = Prediction(value, UNKNOWN, UNKNOWN)
+        seen.append((name, known, noise, value))
+        weight = 1 / (known.own**2 + noise)
+        level, precision = level + weight * (value - known.mean), precision + weight
+    first = seen[0][1]
+    precision += 1 / max(first.deviation**2 - first.own**2, LEAST_LEVEL**2)  # of what was foretold of it
+    level /= precision
     found = {}
-    for name, known, own, value in seen:
-        short = SHORT_BELOW if value < known + level else SHORT_ABOVE
-        noise = _variance(question, trials[name], short)
-        trust = own / (own + noise)
-        mean = known + level + trust * (value - level - known)
-        found[name] = mean, math.sqrt(own * noise / (own + noise))
+    for name, known, noise, value in seen:
+        trust = known.own**2 / (known.own**2 + noise)
+        mean = known.mean + level + trust * (value - level - known.mean)
+        own = trust * noise
+        found[name] = Prediction(mean, math.sqrt(own + (1 - trust) ** 2 / precision), math.sqrt(own))
     for candidate in others:
-        if candidate.name not in found and candidate.prediction is not None:
-            found[candidate.name] = candidate.prediction.mean + level, candidate.prediction.own
+        known = candidate.prediction
+        if candidate.name not in found and known is not None:
+            deviation = math.sqrt(known.own**2 + 1 / precision)
+            found[candidate.name] = Prediction(known.mean + level, deviation, known.own)
     return found
 
 
-def _variance(question: Question, trial: Trial, shortness: float) -> float:
-    """How far a trial's score may be from that of a whole training, on the scale of scores, squared."""
-    scale = question.scores.scale
-    if scale.unit == "fraction":
-        share = min(0.999, max(0.001, trial.score))
-        judged = max(1, round(0.2 * (question.problem.samples or 100)))
-        sampling = 1 / (judged * share * (1 - share))
-    else:
-        sampling = NUMBER_NOISE**2
-    short = shortness * math.log(1 / min(1.0, trial.share))
-    return question.scores.repeat**2 + sampling + short**2 + (0.25 if trial.frozen else 0.0)
+def _foretold(question: Question, trial: Trial) -> tuple[float, float]:
+    """What a trial says of a whole training, on the scale of scores, and its variance."""
+    value, variance = question.scores.scale.seen(trial.score, trial.judged)
+    variance += question.scores.repeat**2 + (CUT_DEVIATION * trial.cut) ** 2
+    return value + CUT * trial.cut, variance + (FROZEN_DEVIATION**2 if trial.frozen else 0.0)
 
 
 def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Recommendation:
@@ -217,14 +226,14 @@ def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Rec
     worth = _worth(question, trials, [known[name] for name in names])
     order = sorted(
         (name for name in names if name in worth),
-        key=lambda name: question.price(known[name]) - worth[name][0],
+        key=lambda name: question.price(known[name]) - worth[name].mean,
     )
     baseline = _cheapest(order[1:], known)
-    best, deviation = worth[order[0]]
+    best = worth[order[0]]
     tied = [
         name
         for name in order
-        if name == order[0] or best - worth[name][0] <= Z80 * math.hypot(deviation, worth[name][1])
+        if name == order[0] or best.mean - worth[name].mean <= Z80 * math.hypot(best.own, worth[name].own)
     ]
     choices = []
     for name in order:
@@ -248,10 +257,10 @@ def _cheapest(names: Sequence[str], known: dict[str, Candidate]) -> str:
     return min(names, key=lambda name: cost.value if (cost := times[name]) else math.inf, default="")
 
 
-def _estimate(question: Question, worth: tuple[float, float]) -> Estimate:
+def _estimate(question: Question, worth: Prediction) -> Estimate:
     """The score of a whole training, as an 80% interval."""
-    scale, (mean, deviation) = question.scores.scale, worth
-    reach = Z80 * math.hypot(deviation, question.scores.repeat)
+    scale, mean = question.scores.scale, worth.mean
+    reach = Z80 * math.hypot(worth.deviation, question.scores.repeat)
     low, high = sorted(scale.back(mean + sign * reach) for sign in (-1, 1))
     method = "what was expected, moved by a short training as far as it can be trusted"
     return make_estimate(scale.back(mean), low, high, "a probe on this machine", method)

@@ -33,7 +33,14 @@ def _zoo(_: Path, registry: Registry) -> Iterator[Line | str]:
     yield from regret.lines(regret.EVIDENCE, RUNS / "probes.jsonl", registry)
 
 
+def _cuts(_: Path, registry: Registry) -> Iterator[Line | str]:
+    from recommend_real import cuts, regret
+
+    yield from cuts.lines(regret.EVIDENCE, RUNS / "cuts.jsonl", registry)
+
+
 PARTS: dict[str, tuple[str, Callable[[Path, Registry], Iterator[Line | str]]]] = {
     "runs": ("memory and time of trainings here", _runs),
     "zoo": ("what picks lose on the zoo's own trainings", _zoo),
+    "cuts": ("what a schedule that is cut loses, on the scale of scores", _cuts),
 }

@@ -36,7 +36,7 @@ def main() -> None:
     name, seconds, evidence = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
     registry = installed()
     trained = next(each for each in read_trained(evidence, registry) if each.name == name)
-    records = [record for record in every_record(evidence, registry) if record.dataset != trained.dataset]
+    records = others(trained, evidence)
     found = probe(
         lambda: question(trained, records),
         part(load_dataset(trained.dataset), trained.problem.samples or 0),
@@ -46,6 +46,19 @@ def main() -> None:
     told = found.as_json()["probe"]
     pick = found.answer.recommendations[0].model
     print(json.dumps({"name": name, "pick": pick, "allowed": seconds, **told}))
+
+
+def contenders(trained: Trained, evidence: Path) -> list[str]:
+    """The models that a probe of the problem tries."""
+    from zoo.probing import find_contenders
+
+    records = others(trained, evidence)
+    return [each.name for each in find_contenders(question(trained, records), len(trained.scores))]
+
+
+def others(trained: Trained, evidence: Path) -> list[Evidence]:
+    """What is known of other data sets."""
+    return [record for record in every_record(evidence, installed()) if record.dataset != trained.dataset]
 
 
 def question(trained: Trained, records: Sequence[Evidence]) -> Question:

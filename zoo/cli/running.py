@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,9 +57,8 @@ def running_options(command: F) -> F:
 
 def limits(max_time: float | None, checkpoint_every: float | None) -> Limits:
     """The limits of a training, counted from the moment at which the command was given."""
-    chosen = {} if checkpoint_every is None else {"checkpoint_seconds": checkpoint_every}
-    started = time.perf_counter() - (time.time() - began())
-    return Limits(max_seconds=max_time, started=started, **chosen)
+    usual = Limits(max_seconds=max_time, started=time.perf_counter() - (time.time() - began()))
+    return usual if checkpoint_every is None else replace(usual, checkpoint_seconds=checkpoint_every)
 
 
 def began() -> float:

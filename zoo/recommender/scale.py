@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 STRENGTH = 4.0  # results that a starting spread is worth
+NUMBER_NOISE = 0.05  # deviation of a metric that is a number, from the samples it is judged on
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -33,6 +34,16 @@ class Scale(msgspec.Struct, frozen=True):
         else:
             value = math.log(max(score, 1e-6))
         return value if self.maximize else -value
+
+    def seen(self, score: float, judged: int) -> tuple[float, float]:
+        """Where a score on so many samples is on this scale, and the variance that their number leaves it.
+
+        All of twenty samples are not all of any number.
+        """
+        if self.unit != "fraction":
+            return self.to(score), NUMBER_NOISE**2
+        share = (score * judged + 0.5) / (judged + 1)
+        return self.to(share), 1 / (judged * share * (1 - share))
 
     def steepness(self, score: float) -> float:
         """By how much it rises here for a step of the score."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-CLOSING_SECONDS = 2.0  # for what is written when all is evaluated, at least
+CLOSING_SECONDS = 2.0  # for what is written when all is evaluated, at least; a trial writes little
 CLOSING_SHARE = 0.5  # of what starting took, by which one sees how fast the machine is
 WARM_STEPS = 5  # from which on one sees how long a step takes
 
@@ -16,7 +16,7 @@ class Pace:
 
     Steps for which there is no time are skipped evenly, so that the learning rate has run through the whole
     of its schedule when the time is over. `reserve` is what evaluating and saving will take at the end, in
-    seconds.
+    seconds; `closing` the least that is left for what is written then.
     """
 
     steps: int
@@ -24,6 +24,7 @@ class Pace:
     limit: float | None = None
     skipped: int = 0
     reserve: float = 0.0
+    closing: float = CLOSING_SECONDS
     started: float = field(default_factory=time.perf_counter)
     _begun: tuple[float, int, int] | None = None
     _warm: tuple[float, int] | None = None
@@ -49,7 +50,7 @@ class Pace:
         if self.limit is None or self._begun is None:
             return self.skipped
         (begun, first, place), now = self._begun, time.perf_counter()
-        closing = max(CLOSING_SECONDS, CLOSING_SHARE * (begun - self.started))
+        closing = max(self.closing, CLOSING_SHARE * (begun - self.started))
         end = self.started + self.limit - self.reserve - closing
         if now >= end:
             return max(self.skipped, self.steps - step)

@@ -92,9 +92,10 @@ class Session:
         samples = len(plan.prepared.splits["train"])
         steps = recipe.total_steps(samples)
         self._interval = max(1, steps // recipe.evaluations)
-        self._pace = Pace(
-            steps, recipe.batch_size, limit=plan.limits.max_seconds, started=plan.limits.started
-        )
+        limits = plan.limits
+        self._pace = Pace(steps, recipe.batch_size, limit=limits.max_seconds, started=limits.started)
+        if limits.trial:
+            self._pace.closing = 0.0
         self._head_first = HeadFirst(
             plan.module,
             plan.head,
@@ -233,6 +234,8 @@ class Session:
         return self._recipe.patience is not None and self._progress.stale >= self._recipe.patience
 
     def _judged(self, split: str) -> int:
+        if split == "test" and self._plan.limits.trial:
+            return 0
         limit = self._recipe.eval_samples if split == "validation" else None
         return min(len(self._splits[split]), limit or len(self._splits[split]))
 
@@ -328,6 +331,9 @@ class Session:
     def _finish(self) -> None:
         """The best weights judged on the test split, a baseline beside them, and the model card."""
         self._engine.barrier()
+        if self._plan.limits.trial:
+            self._run = self._save_record(state="finished")
+            return
         load_weights(self._run.path / WEIGHTS, self._module)
         metrics = self._evaluate("test", self._module)
         baseline = self._task.baseline(self._plan.prepared, "test")
