@@ -414,6 +414,22 @@ def test_explain_says_how_each_number_came_about(capsys: pytest.CaptureFixture[s
     assert 0 < found["place"] <= found["of"]
 
 
+def test_what_is_no_model_for_use_is_listed_and_explained_but_not_recommended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """timm brings tiny networks for its own tests, which are the quickest of all to train."""
+    question = ("recommend", "--task", IMAGES, "--samples", "500", "--classes", "10", "--input", "3x32x32")
+    _run(*question, "--objective", "speed", "--top", "50", "--device", "cpu")
+    printed = capsys.readouterr().out
+    assert "timm/" in printed
+    assert "timm/test_" not in printed
+    _run(*question, "--device", "cpu", "--explain", "timm/test_resnet")
+    assert "no model for use" in capsys.readouterr().out
+    _run("list", "timm/test_resnet", "--json")
+    (listed,) = json.loads(capsys.readouterr().out)["models"]
+    assert listed["recommend"] is False
+
+
 def test_explain_says_what_rules_a_model_out(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("recommend", "--data", "digits", "--device", "cpu", "--max-params", "100k")
     _run(*arguments, "--explain", "cnn/convnet")

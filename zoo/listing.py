@@ -24,6 +24,7 @@ def as_record(model: Model) -> dict[str, Any]:
         "summary": spec.summary,
         "paper": spec.paper,
         "group": spec.group,
+        "recommend": spec.recommend,
         "plugin": model.plugin.name,
         "distribution": model.plugin.distribution,
         "facts": to_builtins(facts) if facts else None,

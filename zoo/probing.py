@@ -36,13 +36,8 @@ from zoo.units import format_seconds
 
 CONTENDERS = 3  # of the first ones; another family's best is added
 LEAST_SECONDS = 4.0  # for a training that is to tell anything
-# by how much a cut schedule lowers the score, on the scale of scores, for each factor e, and how much models
-# differ in that (`benchmarks/recommend.py --only cuts`)
-CUT, CUT_DEVIATION = 0.7, 0.4
 HASTE = 0.5  # of the time that was allowed, above which it may have cut a training short
 FROZEN_DEVIATION = 0.5  # between what the head alone reaches and the whole model
-LEAST_LEVEL = 0.1  # deviation of how hard the data may be, however sure that seemed
-UNKNOWN = 1e3  # of which nothing was foretold
 
 
 @dataclass(frozen=True)
@@ -55,11 +50,6 @@ class Trial:
     seconds: float
     judged: int  # samples of the validation split
     frozen: bool  # whether only the head was trained
-
-    @property
-    def cut(self) -> float:
-        """By how many factors e the schedule was cut."""
-        return -math.log(min(1.0, self.share))
 
 
 @dataclass(frozen=True)
@@ -182,40 +172,45 @@ Worth = dict[str, Prediction]  # by name
 def _worth(question: Question, trials: dict[str, Trial], others: Sequence[Candidate] = ()) -> Worth:
     """What is to be expected of each candidate by what was known and what was seen.
 
-    How hard the data is changes all trials alike, so what they share says nothing about their order.
+    How hard the data is changes all trials alike: it is learnt from them alone, and says nothing about their
+    order.
     """
     seen = []
     level, precision = 0.0, 0.0
     for name, trial in trials.items():
-        known = trial.candidate.prediction
-        value, noise = _foretold(question, trial)
-        if known is None:
-            known = Prediction(value, UNKNOWN, UNKNOWN)
-        seen.append((name, known, noise, value))
+        known, (value, noise) = _known(question, trial.candidate), _foretold(question, trial)
         weight = 1 / (known.own**2 + noise)
         level, precision = level + weight * (value - known.mean), precision + weight
-    first = seen[0][1]
-    precision += 1 / max(first.deviation**2 - first.own**2, LEAST_LEVEL**2)  # of what was foretold of it
+        seen.append((name, known, value, noise))
     level /= precision
     found = {}
-    for name, known, noise, value in seen:
+    for name, known, value, noise in seen:
         trust = known.own**2 / (known.own**2 + noise)
-        mean = known.mean + level + trust * (value - level - known.mean)
-        own = trust * noise
-        found[name] = Prediction(mean, math.sqrt(own + (1 - trust) ** 2 / precision), math.sqrt(own))
+        expected = known.mean + level
+        deviation = math.sqrt(trust * noise + (1 - trust) ** 2 / precision)
+        found[name] = Prediction(expected + trust * (value - expected), deviation, math.sqrt(trust * noise))
     for candidate in others:
-        known = candidate.prediction
-        if candidate.name not in found and known is not None:
+        if candidate.name not in found:
+            known = _known(question, candidate)
             deviation = math.sqrt(known.own**2 + 1 / precision)
             found[candidate.name] = Prediction(known.mean + level, deviation, known.own)
     return found
 
 
+def _known(question: Question, candidate: Candidate) -> Prediction:
+    """What was foretold of a candidate, or where no result speaks of it, what studies say of it."""
+    if candidate.prediction is not None:
+        return candidate.prediction
+    spread = question.scores.scale.spread
+    return Prediction(candidate.merit, math.inf, math.hypot(spread.model, spread.rest))
+
+
 def _foretold(question: Question, trial: Trial) -> tuple[float, float]:
     """What a trial says of a whole training, on the scale of scores, and its variance."""
-    value, variance = question.scores.scale.seen(trial.score, trial.judged)
-    variance += question.scores.repeat**2 + (CUT_DEVIATION * trial.cut) ** 2
-    return value + CUT * trial.cut, variance + (FROZEN_DEVIATION**2 if trial.frozen else 0.0)
+    scale, frozen = question.scores.scale, FROZEN_DEVIATION if trial.frozen else 0.0
+    value, variance = scale.seen(trial.score, trial.judged)
+    lost, deviation = scale.uncut(-math.log(min(1.0, trial.share)))
+    return value + lost, variance + deviation**2 + frozen**2 + question.scores.repeat**2
 
 
 def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Recommendation:

@@ -286,6 +286,8 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
     `image_size` is set where the architecture takes only that one.
     `group` names the architectures that it belongs with, such as all of `resnet`: where a plugin brings many,
     `zoo list` shows a line for each group, and takes its name for a pattern.
+    `recommend` is false of what is no model for use, such as one made for tests: it is listed and trained as
+    any other, and never recommended.
     """
 
     name: ModelName
@@ -301,6 +303,7 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
     layout: Object | None = None
     image_size: Count | None = None
     group: ModelName | None = None
+    recommend: bool = True
     summary: str = ""
     paper: str = ""
     license: str = "Apache-2.0"

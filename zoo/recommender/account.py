@@ -57,6 +57,10 @@ def explain(question: Question, name: str) -> Account:
     best = next((c for c in ranked if any(c is one for one in mine)), mine[0] if mine else None)
     choice = question.choice(best, ranked[0]) if best else None
     lines = [("model", weights.name if weights else model.name)]
+    if not model.spec.recommend:
+        lines.append(
+            ("left out", "its plugin says that it is no model for use; 'zoo train' takes it all the same")
+        )
     if place is not None:
         lines.append(("place", f"{place:,} of {len(ranked):,} models that may be recommended"))
     lines += [("ruled out", _rejected(rejection)) for rejection in ruled_out]

@@ -81,6 +81,7 @@ class Question:
         models = [model for model in registry.models.values() if problem.task in model.spec.tasks]
         if not models:
             raise ZooError(f"no installed model does {problem.task!r}; see 'zoo list' for what there is")
+        models = [model for model in models if model.spec.recommend]
         known = read_calibrations() if calibrations is None else calibrations
         self._calibration = known.get(device.spec.name)
         past = read_outcomes() if outcomes is None else outcomes

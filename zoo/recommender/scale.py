@@ -45,6 +45,14 @@ class Scale(msgspec.Struct, frozen=True):
         share = (score * judged + 0.5) / (judged + 1)
         return self.to(share), 1 / (judged * share * (1 - share))
 
+    def uncut(self, cut: float) -> tuple[float, float]:
+        """What a schedule that was cut by `cut` factors e took from the score, and that figure's deviation.
+
+        The first of them is nearly free for a share of classes (`benchmarks/recommend.py --only cuts`).
+        """
+        free, each, deviation = (0.75, 1.25, 0.6) if self.unit == "fraction" else (0.0, 0.7, 0.3)
+        return each * max(0.0, cut - free), deviation * cut
+
     def steepness(self, score: float) -> float:
         """By how much it rises here for a step of the score."""
         if self.unit == "fraction":

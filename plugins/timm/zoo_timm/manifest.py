@@ -168,7 +168,8 @@ def describe_model(
         "summary": kind["summary"],
         "paper": f"https://arxiv.org/abs/{paper}" if paper and "/" not in paper else paper,
     }
-    return {key: msgspec.to_builtins(value) for key, value in fields.items() if value}
+    told = {key: msgspec.to_builtins(value) for key, value in fields.items() if value}
+    return told if kind.get("recommend", True) else {**told, "recommend": False}
 
 
 def read_families() -> dict[str, dict[str, Any]]:
