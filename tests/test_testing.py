@@ -437,6 +437,46 @@ def test_what_is_not_stated_is_not_checked(install: Site) -> None:
         only("facts").run()
 
 
+def sized(sizes: str = "()") -> str:
+    """A sound plugin whose facts are right at the reference, with facts at other sizes."""
+    kept = "activation_bytes=dict(fp32=640, bf16=320), largest_tensor_bytes=dict(fp32=576, bf16=576)"
+    facts = f"zoo.Facts(parameters=2490, macs=2464, {kept}, sizes={sizes})"
+    return IMAGES.replace('MORE = {"head"', f'MORE = {{"facts": {facts}, "head"') + HOOK
+
+
+SIZED = "(zoo.SizedFacts(size={}, parameters={}, macs=9376, activation_bytes=dict(fp32=2368, bf16=1184), \
+largest_tensor_bytes=dict(fp32=2304, bf16=2304)),)"
+
+
+@pytest.mark.parametrize("sizes", ["()", SIZED.format(24 * 24, 9402)])
+def test_facts_at_other_sizes_may_be_stated(install: Site, sizes: str) -> None:
+    install("toy", sized(sizes))
+    only("facts").run()
+
+
+@pytest.mark.parametrize(
+    ("size", "parameters", "says"),
+    [
+        (24 * 24, 9401, "states parameters 9,401 where 9,402 is traced at size 576; trace them"),
+        (23 * 24, 9402, "states facts at size 552, where none are traced; trace them"),
+    ],
+)
+def test_facts_at_other_sizes_that_are_wrong_are_told(
+    install: Site, size: int, parameters: int, says: str
+) -> None:
+    install("toy", sized(SIZED.format(size, parameters)))
+    with pytest.raises(zoo.testing.ConformanceError, match=says):
+        only("facts").run()
+
+
+def test_facts_at_a_size_that_is_refused_are_told(install: Site) -> None:
+    refusal = 'if image.height > 12: raise zoo.SpecError("net", ["12 pixels"])\n\n    class Net'
+    install("toy", sized(SIZED.format(24 * 24, 9402)).replace("class Net", refusal))
+    says = r"facts at size 576, which the builder refuses \(net: 12 pixels\)"
+    with pytest.raises(zoo.testing.ConformanceError, match=says):
+        only("facts").run()
+
+
 FOREIGN = """
 @zoo.hookimpl
 def zoo_tasks():

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         SeriesInput,
         SeriesOutput,
         SeriesPreprocess,
+        SizedFacts,
         TaskSpec,
         TextPreprocess,
         TokenInput,
@@ -91,8 +92,8 @@ _HOMES = {
     "zoo.reproduction": "Reproduction reproduce",
     "zoo.runs": "Run",
     "zoo.specs": "Budget Classes DatasetSpec Device DeviceSpec Estimate Evidence Facts ImageInput "
-    "ImagePreprocess ModelSpec Problem Recipe SeriesInput SeriesOutput SeriesPreprocess TaskSpec "
-    "TextPreprocess TokenInput TokenOutput Vector WeightsSpec",
+    "ImagePreprocess ModelSpec Problem Recipe SeriesInput SeriesOutput SeriesPreprocess SizedFacts "
+    "TaskSpec TextPreprocess TokenInput TokenOutput Vector WeightsSpec",
     "zoo.tasks.generation": "Stepper",
     "zoo.training": "Callback Step",
     "zoo.weights": "LoadReport",
@@ -129,6 +130,7 @@ __all__ = [
     "SeriesInput",
     "SeriesOutput",
     "SeriesPreprocess",
+    "SizedFacts",
     "SpecError",
     "Step",
     "Stepper",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from zoo.errors import PluginError, SpecError, WeightsError, ZooError, describe_error, first_line
 from zoo.profile import example_inputs, profile
+from zoo.recommender.sizes import sized_problems, worth_stating
 from zoo.registry import Model, Registry
 from zoo.specs import Classes, Facts, ImageInput, ModelSpec, Preprocess, Problem, Vector, WeightsSpec
 from zoo.weights.headers import Header
@@ -114,13 +116,24 @@ class _WithoutValues(TorchFunctionMode):
 
 
 def trace_facts(registry: Registry, model: Model) -> Facts:
-    """What the model costs at its reference problem, traced without computing."""
+    """What the model costs at its reference problem, traced without computing.
+
+    And at other sizes of its samples where that does not follow, which takes a trace of each size that the
+    builder does not refuse.
+    """
     reference = model.spec.reference
     if reference is None:
         raise SpecError(model.name, ["states no reference problem, so it cannot be profiled"])
-    return profile(
-        lambda: build(registry, model, reference, {}), lambda batch: example_inputs(reference, batch)
-    )
+    facts, sized = trace_at(registry, model, reference), dict[int, Facts]()
+    for size, problem in sized_problems(model.spec).items():
+        with contextlib.suppress(ZooError):
+            sized[size] = trace_at(registry, model, problem)
+    return worth_stating(model.spec, facts, sized)
+
+
+def trace_at(registry: Registry, model: Model, problem: Problem) -> Facts:
+    """What the model costs at a problem, traced without computing; raises `ZooError` if it refuses that."""
+    return profile(lambda: build(registry, model, problem, {}), lambda batch: example_inputs(problem, batch))
 
 
 def build_with_weights(

@@ -258,12 +258,26 @@ class Problem(Record, frozen=True, kw_only=True):
 # -- models -----------------------------------------------------------------------------------
 
 
+class SizedFacts(Record, frozen=True, kw_only=True):
+    """What a model costs at one more size of its samples: the pixels of an image, or the steps of a sequence.
+
+    The other fields are those of `Facts`. Made by `zoo profile`.
+    """
+
+    size: Count
+    parameters: int
+    macs: int
+    activation_bytes: dict[Precision, int] = {}
+    largest_tensor_bytes: dict[Precision, int] = {}
+
+
 class Facts(Record, frozen=True, kw_only=True):
     """What a model costs at its reference problem, for one sample; made by `zoo profile`.
 
     `macs`: multiply-accumulates of one forward pass. `activation_bytes`: what autograd keeps for
     the backward pass. `largest_tensor_bytes`: the largest single output of an operation. Both by
-    precision. `buffers`: elements of the state dict that are not parameters.
+    precision. `buffers`: elements of the state dict that are not parameters. `sizes`: the costs at such
+    other sizes as do not follow from these, the smallest first.
     """
 
     parameters: int
@@ -271,6 +285,7 @@ class Facts(Record, frozen=True, kw_only=True):
     activation_bytes: dict[Precision, int] = {}
     largest_tensor_bytes: dict[Precision, int] = {}
     buffers: int = 0
+    sizes: tuple[SizedFacts, ...] = ()
 
 
 class ModelSpec(WholeRecord, frozen=True, kw_only=True):

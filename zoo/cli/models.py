@@ -13,7 +13,7 @@ from zoo.columns import select, takes_part, top1
 from zoo.errors import ZooError
 from zoo.listing import as_record
 from zoo.registry import Model, installed
-from zoo.specs import to_builtins
+from zoo.specs import ImageInput, to_builtins
 from zoo.units import format_bytes, format_count, format_metric, parse_count
 
 MANY = 50  # models of one plugin that are shown one by one
@@ -193,6 +193,9 @@ def _model_lines(model: Model) -> list[tuple[str, str]]:
         lines.append(("facts", "not known"))
     if spec.reference:
         lines.append(("facts hold at", f"{spec.reference.input} to {spec.reference.output}"))
+        if facts and facts.sizes:
+            unit = "pixels" if isinstance(spec.reference.input, ImageInput) else "steps"
+            lines.append(("also known at", f"{', '.join(f'{one.size:,}' for one in facts.sizes)} {unit}"))
     lines += [("recipe", f"{task}: {file}") for task, file in spec.recipes.items()]
     lines += [("weights", _weights_line(weights)) for weights in model.weights]
     return [(key, value) for key, value in lines if value]

@@ -19,7 +19,10 @@ from zoo.units import format_bytes, format_count
 @click.argument("pattern")
 @click.option("--write", is_flag=True, help="Write facts.json into the package of the models' plugin.")
 def profile(pattern: str, write: bool) -> None:
-    """Trace the models that PATTERN matches, such as 'cnn/*', at their reference problems."""
+    """Trace the models that PATTERN matches, such as 'cnn/*', at their reference problems.
+
+    And at smaller and larger ones, of which it states those whose costs do not follow from the reference's.
+    """
     from zoo.build import trace_facts
 
     registry = installed()

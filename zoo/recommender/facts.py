@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from operator import itemgetter
 
 import msgspec
 
@@ -17,6 +18,7 @@ from zoo.specs import (
     Problem,
     Recipe,
     SeriesOutput,
+    SizedFacts,
     TokenInput,
     TokenOutput,
     Vector,
@@ -39,7 +41,8 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
 class Load(msgspec.Struct, frozen=True, gc=False):
     """What one sample costs a model at the user's problem, and what comes with it.
 
-    `facts` hold at the model's reference; what they say of activations is to be taken `ratio` times.
+    `facts` hold at the model's reference, or at such other size as it states costs for; what they say of
+    activations is to be taken `ratio` times.
     `macs` are those of a forward pass at the problem. `data_bytes` are those of one prepared sample,
     `outputs` its number of predicted values. `doubt` is the standard deviation of the logarithm that
     carrying the facts over adds. `even` says that the parameters are spread evenly over the depth,
@@ -62,7 +65,7 @@ class Load(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def parameters(self) -> int:
-        """As traced; other classes or channels change few of them."""
+        """As traced, and carried over to the size; other classes or channels change few of them."""
         return self.facts.parameters
 
     def activation_bytes(self, precision: str) -> float:
@@ -106,24 +109,28 @@ def load_at(spec: ModelSpec, problem: Problem, shape: Shape) -> Load | None:
     """The model's costs for samples of that shape; None where its facts were never traced.
 
     Multiply-accumulates and activations follow the pixels or steps, attention's share of a
-    transformer their square. Channels and classes change the first and last layer alone, which is
-    passed over.
+    transformer their square. Where the model states costs at further sizes, they are carried over from
+    the two around, or from the one at that end. Channels and classes change the first and last layer
+    alone, which is passed over.
     """
     facts, reference = spec.facts, spec.reference
     if facts is None or reference is None:
         return None
     before = shape_of(reference)
-    ratio = shape.size / before.size
+    size, distance = before.size, abs(math.log(shape.size / before.size))
     even = spec.family == "transformer"
-    squared = _attention_macs(facts, before) if even else 0.0
+    squared = even and before.kind != "image"
+    if facts.sizes:
+        distance = min(distance, *(abs(math.log(shape.size / one.size)) for one in facts.sizes))
+        facts, size = _facts_around(facts, size, shape.size, squared)
     return Load(
         facts=facts,
-        ratio=ratio,
-        macs=(facts.macs - squared) * ratio + squared * ratio * ratio,
+        ratio=shape.size / size,
+        macs=_macs_at(shape.size, facts, size, squared),
         data_bytes=NUMBER_BYTES[shape.kind] * shape.channels * shape.size,
         outputs=_outputs(problem.output),
         samples=problem.samples,
-        doubt=0.0 if ratio == 1 else DOUBT[0] + DOUBT[1] * abs(math.log(ratio)),
+        doubt=DOUBT[0] + DOUBT[1] * distance if distance else 0.0,
         even=even,
         family=spec.family,
         task=problem.task,
@@ -133,12 +140,45 @@ def load_at(spec: ModelSpec, problem: Problem, shape: Shape) -> Load | None:
     )
 
 
-def _attention_macs(facts: Facts, shape: Shape) -> float:
-    """What is left of a transformer's work once each parameter has been used once a step.
+def _macs_at(size: int, facts: Facts | SizedFacts, before: int, squared: bool) -> float:
+    """The work at a size by the facts of another; `squared` is said of attention over all steps.
 
-    An image's steps are its patches, whose number is not known; there, attention is a few per cent.
+    That is what is left of a transformer's work once each parameter has been used once a step. An image's
+    steps are its patches, whose number is not known; there, attention is a few per cent.
     """
-    return 0.0 if shape.kind == "image" else float(max(0, facts.macs - shape.size * facts.parameters))
+    ratio = size / before
+    attention = float(max(0, facts.macs - before * facts.parameters)) if squared else 0.0
+    return (facts.macs - attention) * ratio + attention * ratio * ratio
+
+
+def _facts_around(facts: Facts, reference: int, size: int, squared: bool) -> tuple[Facts, int]:
+    """The facts to carry over to a size from those at the reference and at others, and where they hold.
+
+    Beyond all that are stated, these are the nearest. Between two, costs follow the power of the size that
+    agrees with both, which is exact for what stays, grows in proportion or grows by the square.
+    """
+    stated: list[tuple[int, Facts | SizedFacts]] = [(reference, facts)]
+    stated += ((one.size, one) for one in facts.sizes)
+    stated.sort(key=itemgetter(0))
+    low, first = max((one for one in stated if one[0] <= size), default=stated[0], key=itemgetter(0))
+    high, last = min((one for one in stated if one[0] >= size), default=stated[-1], key=itemgetter(0))
+    place, share = (size, math.log(size / low) / math.log(high / low)) if low < high else (low, 0.0)
+
+    def mean(one: float, other: float) -> int:
+        return round(math.pow(one, 1 - share) * math.pow(other, share))
+
+    def means(one: Mapping[Precision, int], other: Mapping[Precision, int]) -> dict[Precision, int]:
+        return {precision: mean(one[precision], other[precision]) for precision in one if precision in other}
+
+    around = msgspec.structs.replace(
+        facts,
+        parameters=mean(first.parameters, last.parameters),
+        macs=mean(_macs_at(place, first, low, squared), _macs_at(place, last, high, squared)),
+        activation_bytes=means(first.activation_bytes, last.activation_bytes),
+        largest_tensor_bytes=means(first.largest_tensor_bytes, last.largest_tensor_bytes),
+        sizes=(),
+    )
+    return around, place
 
 
 def _outputs(output: Output) -> int:

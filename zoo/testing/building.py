@@ -7,9 +7,10 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from zoo.build import trace_facts
+from zoo.build import trace_at
 from zoo.errors import SpecError
-from zoo.specs import Facts, Problem, to_builtins
+from zoo.recommender.sizes import sized_facts, sized_problems
+from zoo.specs import Facts, Problem, SizedFacts, to_builtins
 from zoo.testing.check import ConformanceError, NotCheckedError
 from zoo.testing.subject import Subject, difference
 
@@ -92,19 +93,29 @@ def check_copy(subject: Subject) -> None:
 
 
 def check_facts(subject: Subject) -> None:
-    """The facts in the manifest are those that are traced now."""
+    """The facts in the manifest are those that are traced now, at the reference and at each size stated.
+
+    Which sizes are worth stating is for `zoo profile` to find out, which takes longer; none may be stated.
+    """
     spec = subject.model.spec
     if spec.facts is None or spec.reference is None:
         lacking = "facts" if spec.facts is None else "reference problem"
         raise NotCheckedError(
             f"it states no {lacking}; trace them: zoo profile '{subject.model.name}' --write"
         )
-    told, found = _flat(spec.facts), _flat(trace_facts(subject.registry, subject.model))
-    wrong = [
-        f"{name} {told.get(name, 0):,} where {found.get(name, 0):,} is traced"
-        for name in sorted({*told, *found})
-        if told.get(name) != found.get(name)
-    ]
+    wrong = _wrong(spec.facts.replace(sizes=()), trace_at(subject.registry, subject.model, spec.reference))
+    problems = sized_problems(spec)
+    for stated in spec.facts.sizes:
+        size = stated.size
+        if size not in problems:
+            wrong.append(f"facts at size {size:,}, where none are traced")
+            continue
+        try:
+            traced = trace_at(subject.registry, subject.model, problems[size])
+        except SpecError as error:
+            wrong.append(f"facts at size {size:,}, which the builder refuses ({error})")
+            continue
+        wrong += [f"{fault} at size {size:,}" for fault in _wrong(stated, sized_facts(size, traced))]
     if wrong:
         raise ConformanceError(
             f"{subject.model.name} states {'; '.join(wrong)}; "
@@ -127,7 +138,16 @@ def _state(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.named_parameters()}
 
 
-def _flat(facts: Facts) -> dict[str, int]:
+def _wrong(stated: Facts | SizedFacts, traced: Facts | SizedFacts) -> list[str]:
+    told, found = _flat(stated), _flat(traced)
+    return [
+        f"{name} {told.get(name, 0):,} where {found.get(name, 0):,} is traced"
+        for name in sorted({*told, *found})
+        if told.get(name) != found.get(name)
+    ]
+
+
+def _flat(facts: Facts | SizedFacts) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, value in to_builtins(facts).items():
         found |= {f"{name}.{key}": count for key, count in value.items()} if isinstance(value, dict) else {}
