@@ -239,7 +239,7 @@ def test_a_processor_computes_as_wide_as_its_units(
     flags: str, precisions: set[str], ratio: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listing = tmp_path / "cpuinfo"
-    monkeypatch.setattr("zoo.recommender.devices.CPUINFO", listing)
+    monkeypatch.setattr("zoo.recommender.processor.CPUINFO", listing)
     without = detect().spec.peak_flops["fp32"]
     listing.write_text(f"flags\t: {flags}\n")
     peaks = detect().spec.peak_flops
@@ -252,7 +252,7 @@ def test_a_processor_that_computes_in_half_precision_is_planned_for_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listing = tmp_path / "cpuinfo"
-    monkeypatch.setattr("zoo.recommender.devices.CPUINFO", listing)
+    monkeypatch.setattr("zoo.recommender.processor.CPUINFO", listing)
     assert Plan(zoo.Recipe(), detect()).precision == "fp32"
     listing.write_text("flags\t: avx512f avx512_bf16\n")
     assert Plan(zoo.Recipe(), detect()).precision == "bf16"

@@ -13,7 +13,6 @@ ZooError
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 
@@ -74,6 +73,8 @@ class TrainingError(ZooError):
 
 def closest(name: str, known: Iterable[str]) -> list[str]:
     """The up to three known names nearest to `name`, best first."""
+    import difflib  # for those who have mistyped
+
     return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,7 +52,11 @@ def _fitted(widths: list[int]) -> list[int]:
 
 
 def _wrapped(cell: str, width: int) -> list[str]:
-    return [cell] if len(cell) <= width else textwrap.wrap(cell, width)
+    if len(cell) <= width:
+        return [cell]
+    import textwrap  # of no use where all fits
+
+    return textwrap.wrap(cell, width)
 
 
 def print_lines(lines: Sequence[tuple[str, str]]) -> None:
@@ -67,7 +69,11 @@ def print_lines(lines: Sequence[tuple[str, str]]) -> None:
 
 def _line_width() -> int:
     """Columns of the terminal; where there is none, lines are as long as they are."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    if not sys.stdout.isatty():
+        return sys.maxsize
+    import shutil  # which brings the ways to pack files along
+
+    return shutil.get_terminal_size().columns
 
 
 def progress_console(ctx: click.Context) -> Console:

@@ -7,17 +7,13 @@ import platform
 import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 
 from zoo.errors import SpecError, UnknownNameError, unknown
+from zoo.recommender.processor import find_processor, machine_memory
 from zoo.registry import Registry
-from zoo.specs import Device, DeviceSpec, Precision
+from zoo.specs import Device, DeviceSpec
 
 MiB = 2**20
-CYCLE = 32  # fp32 operations a core does in a cycle: two 256-bit FMA units, as in the table's CPU classes
-AMX_CYCLE = 512  # bf16 operations a cycle of a core with Intel's matrix unit: half of what it could
-CPUINFO = Path("/proc/cpuinfo")  # where Linux lists the processor's units
-DEFAULT_HERTZ = 2.5e9
 METAL_SHARE = 0.75  # of a Mac's memory, which is about what Metal lets its GPU have
 PATIENCE_SECONDS = 5.0  # with a driver that hangs
 MEMORY_GAP = 0.15  # between what a driver reports and what the maker states
@@ -41,7 +37,7 @@ def find_device(registry: Registry, text: str) -> Device:
     if text == "auto":
         return detect(registry)
     if text == "cpu":
-        return _processor()
+        return find_processor()
     if text in ("cuda", "mps"):
         here = detect(registry)
         if here.spec.kind != text:
@@ -63,7 +59,7 @@ def detect(registry: Registry | None = None) -> Device:
     `registry` nothing is known of a GPU but its name and memory.
     """
     known: Mapping[str, DeviceSpec] = registry.devices if registry and _has_gpu() else {}
-    return _nvidia(known) or _apple(known) or _processor()
+    return _nvidia(known) or _apple(known) or find_processor()
 
 
 def match_name(devices: Mapping[str, DeviceSpec], name: str, memory_bytes: int) -> DeviceSpec | None:
@@ -177,12 +173,9 @@ def _apple(known: Mapping[str, DeviceSpec]) -> Device | None:
     """A Mac's GPU, which shares the machine's memory."""
     if not _is_apple():
         return None
-    import psutil  # slow to import, and of no use where a device is named
-
     name = _run("sysctl", "-n", "machdep.cpu.brand_string") or "Apple GPU"
-    memory = psutil.virtual_memory()
     spec = known.get(_slug(name)) or DeviceSpec(name=_slug(name), kind="mps", title=name, source="sysctl")
-    total, free = (round(METAL_SHARE * amount) for amount in (memory.total, memory.available))
+    total, free = (round(METAL_SHARE * amount) for amount in machine_memory())
     return Device(spec=spec.replace(memory_bytes=total), free_bytes=free)
 
 
@@ -194,71 +187,4 @@ def _run(*command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)
         return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _processor() -> Device:
-    """The processor here: the cores and the memory that this process may use."""
-    import psutil  # slow to import, and of no use where a device is named
-
-    cores, hertz = _usable_cores(psutil.cpu_count(logical=False) or psutil.cpu_count() or 1), _hertz()
-    memory = psutil.virtual_memory()
-    limit, used = _group_bytes("memory.max"), _group_bytes("memory.current")
-    total = min(memory.total, limit or memory.total)
-    free = min(memory.available, limit - (used or 0) if limit else memory.available)
-    cycles = _cycles()
-    spec = DeviceSpec(
-        name="cpu",
-        kind="cpu",
-        memory_bytes=total,
-        peak_flops={name: cores * hertz * cycle for name, cycle in cycles.items()},
-        title=f"this machine's CPU, {cores} core{'s' if cores > 1 else ''}",
-        source=f"{cores} cores x {hertz / 1e9:.1f} GHz x {cycles['fp32']} operations",
-    )
-    return Device(spec=spec, free_bytes=max(0, free), cores=cores)
-
-
-def _cycles() -> dict[Precision, float]:
-    """Operations of a core in a cycle, by the precision that it computes in itself: Linux lists its units.
-
-    A unit of 512 bits is taken for two, as servers have them.
-    """
-    try:
-        listed = set(CPUINFO.read_text().split())
-    except OSError:
-        return {"fp32": CYCLE}
-    wide = 2 * CYCLE if "avx512f" in listed else CYCLE
-    if "amx_bf16" in listed:
-        return {"fp32": wide, "bf16": AMX_CYCLE}
-    return {"fp32": wide, "bf16": 2 * wide} if "avx512_bf16" in listed else {"fp32": wide}
-
-
-def _usable_cores(physical: int) -> int:
-    """Those of the machine's cores that affinity and a container's quota leave to this process."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    quota, _, period = _group_file("cpu.max").partition(" ")
-    granted = max(1, int(quota) // int(period)) if quota.isdigit() and period.isdigit() else physical
-    return max(1, min(physical, allowed, granted))
-
-
-def _hertz() -> float:
-    import psutil
-
-    try:
-        frequency = psutil.cpu_freq()
-    except (OSError, NotImplementedError):
-        return DEFAULT_HERTZ
-    return 1e6 * (frequency.max or frequency.current) if frequency else DEFAULT_HERTZ
-
-
-def _group_bytes(name: str) -> int | None:
-    text = _group_file(name)
-    return int(text) if text.isdigit() else None
-
-
-def _group_file(name: str) -> str:
-    """What a container's limits say, where there is one."""
-    try:
-        return Path("/sys/fs/cgroup", name).read_text().strip()
-    except OSError:
         return ""
