@@ -22,6 +22,7 @@ def profile(pattern: str, write: bool) -> None:
     """Trace the models that PATTERN matches, such as 'cnn/*', at their reference problems.
 
     And at smaller and larger ones, of which it states those whose costs do not follow from the reference's.
+    A recurrent model that is unrolled step by step takes minutes.
     """
     from zoo.build import trace_facts
 
