@@ -331,6 +331,18 @@ def test_a_training_that_was_cut_is_not_held_against_its_model(pair: Any) -> Non
     assert _order(question, _trial(one, 0.9), _trial(other, 0.3, share=0.1))[0] == one.name
 
 
+def test_more_time_goes_to_those_that_were_cut_the_most_promising_first(pair: Any) -> None:
+    from zoo.probing import _unfinished
+
+    question, one, other = pair
+    third = next(c for c in question.ranked if c.name not in (one.name, other.name))
+    third = replace(third, prediction=one.prediction)
+    whole, good, poor = _trial(one, 0.95), _trial(other, 0.9, share=0.3), _trial(third, 0.5, share=0.3)
+    trials = {trial.candidate.name: trial for trial in (whole, poor, good)}
+    found = _unfinished(question, [one, third, other], trials)
+    assert [candidate.name for candidate in found] == [other.name, third.name]
+
+
 def test_of_few_samples_a_perfect_score_tells_little(pair: Any) -> None:
     from zoo.probing import _worth
 
@@ -353,6 +365,16 @@ def test_what_trials_share_moves_the_others_too_and_narrows_the_interval(pair: A
     expected = _worth(question, trials, [third])[third.name]
     assert expected.mean < third.prediction.mean - third.prediction.deviation
     assert third.prediction.own < expected.deviation < third.prediction.deviation
+
+
+def test_a_trial_is_not_watched_by_plugins(tmp_path: Path) -> None:
+    """One of timm's adds to the files of a finished run, of which a trial has none."""
+    settings = {"steps": 2, "batch_size": 8, "image_size": 32}
+    limits = Limits(trial=True)
+    run = zoo.train(
+        "timm/test_resnet", _few(), output=tmp_path / "run", settings=settings, limits=limits, device="cpu"
+    )
+    assert run.record.state == "finished"
 
 
 def test_a_trial_looks_at_no_test_split_and_writes_no_card(tmp_path: Path) -> None:

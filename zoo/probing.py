@@ -1,8 +1,9 @@
 """Short trainings of the most promising models, which tell better than any table which one suits the data.
 
 Successive halving (Jamieson & Talwalkar 2016): each contender trains for an equal share of half the time, its
-whole schedule run through in it, then the better half for the other half. What they reach on the validation
-split moves the expected scores by as much as it can be trusted; the test split is not looked at.
+whole schedule run through in it; then the better half of those whose schedule had to be cut for the other
+half, and what is left goes to the best that is still cut. What they reach on the validation split moves the
+expected scores by as much as it can be trusted; the test split is not looked at.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from zoo.units import format_seconds
 
 CONTENDERS = 3  # of the first ones; another family's best is added
 LEAST_SECONDS = 4.0  # for a training that is to tell anything
+AGAIN = 1.3  # times as long as before is the least that tells something new
 HASTE = 0.5  # of the time that was allowed, above which it may have cut a training short
 FROZEN_DEVIATION = 0.5  # between what the head alone reaches and the whole model
 
@@ -93,19 +95,21 @@ def probe(
         few = "fewer than two models may be recommended: there is nothing to compare"
         raise TrainingError(f"--probe: {few if len(question.ranked) < 2 else reason}")
     trials: dict[str, Trial] = {}
-    for number, end in enumerate((seconds / 2, seconds)):
-        for place, candidate in enumerate(contenders):
-            left = (began + end - time.perf_counter()) / (len(contenders) - place)
-            trial = trials.get(candidate.name)
-            if left < LEAST_SECONDS / 2 or (trial and trial.share >= 1 and not trial.frozen):
+    half = (len(contenders) + 1) // 2
+    for number, (end, most) in enumerate(((seconds / 2, len(contenders)), (seconds, half), (seconds, 1))):
+        chosen = contenders if number == 0 else _unfinished(question, contenders, trials)[:most]
+        chosen.sort(
+            key=lambda candidate: _whole_seconds(candidate, trials)
+        )  # what they leave, the others get
+        for place, candidate in enumerate(chosen):
+            left = (began + end - time.perf_counter()) / (len(chosen) - place)
+            before = trials.get(candidate.name)
+            if left < (AGAIN * before.seconds if before else LEAST_SECONDS / 2):
                 continue
             trial = _try(question, candidate, dataset, left, frozen=number == 0 and _has_head(candidate))
             if trial is not None:
                 trials[candidate.name] = trial
                 tell(_line(question, trial))
-        worth = _worth(question, trials)
-        contenders = sorted((c for c in contenders if c.name in trials), key=lambda c: -worth[c.name].mean)
-        contenders = contenders[: max(1, (len(contenders) + 1) // 2)]
     if not trials:
         raise TrainingError("--probe: no training came to an end in time; give it more")
     taken = time.perf_counter() - began
@@ -123,6 +127,24 @@ def find_contenders(question: Question, most: int) -> list[Candidate]:
     families = {candidate.model.spec.family for candidate in first}
     others = [c for c in fitting[CONTENDERS:] if c.model.spec.family not in families]
     return [*first, *(others or fitting[CONTENDERS:])[:1]][: max(0, most)]
+
+
+def _unfinished(
+    question: Question, contenders: Sequence[Candidate], trials: dict[str, Trial]
+) -> list[Candidate]:
+    """Those whose schedule was cut, or whose head alone was trained, the most promising first."""
+    worth = _worth(question, trials) if trials else {}
+    tried = [candidate for candidate in contenders if candidate.name in trials]
+    tried.sort(key=lambda candidate: -worth[candidate.name].mean)
+    return [c for c in tried if trials[c.name].share < 1 or trials[c.name].frozen]
+
+
+def _whole_seconds(candidate: Candidate, trials: dict[str, Trial]) -> float:
+    """What the whole schedule takes, by a trial if there was one."""
+    trial = trials.get(candidate.name)
+    if trial is not None:
+        return trial.seconds / trial.share
+    return candidate.seconds.value if candidate.seconds else math.inf
 
 
 def _has_head(candidate: Candidate) -> bool:

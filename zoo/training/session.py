@@ -110,7 +110,7 @@ class Session:
             optimizer, recipe, steps=steps, epoch_steps=recipe.steps_per_epoch(samples)
         )
         self._optimizer = plan.engine.accelerator.prepare_optimizer(optimizer)
-        others = plan.registry.call("zoo_callbacks", Callback, run=plan.run)
+        others = [] if limits.trial else plan.registry.call("zoo_callbacks", Callback, run=plan.run)
         self._callbacks = Callbacks([*plan.callbacks, *others] if plan.engine.main else [])
         self._progress, self._interrupts = Progress(pieces=recipe.accumulate), Interrupts()
         self._pieces = Pieces(recipe.accumulate)
