@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,26 @@ def test_a_pick_that_evidence_misled_loses_what_it_loses(tmp_path: Path) -> None
     assert (static, three, probed) == (pytest.approx(30), 0, 0)
     assert row.endswith("cnn/fcn, cnn/resnet1d, 12 s")
     assert any(line.startswith("scores: 80% intervals") for line in printed)
+
+
+def test_what_cut_schedules_lost_stands_beside_the_law(tmp_path: Path) -> None:
+    from recommend_real import cuts
+
+    path = _write(tmp_path / "evidence.json", {"a": {"cnn/fcn": 0.9, "cnn/resnet1d": 0.8}})
+    trials = [
+        {"model": "cnn/fcn", "share": 0.05, "validation": 0.5},
+        {"model": "cnn/resnet1d", "share": 0.5, "validation": 0.8},
+        {"model": "cnn/resnet1d", "share": 1.0, "validation": 0.1},  # whole, and so no cut one
+    ]
+    (tmp_path / "cuts.jsonl").write_text(
+        json.dumps({"name": "a 400", "judged": 1000, "trials": trials}) + "\n"
+    )
+    printed = {line.name: line for line in cuts.lines(path, tmp_path / "cuts.jsonl", installed())}
+    early = printed["fraction: lost at 3% to 10% of the steps"]
+    assert early.value == pytest.approx(math.log(9), rel=0.01)  # from one half to nine tenths, as logits
+    assert early.aim == "law 2.81"
+    assert printed["fraction: lost at 30% to 90% of the steps"].value == pytest.approx(0)
+    assert printed["fraction: the law: 80% intervals"].cases == 2
 
 
 def test_where_nothing_was_measured_what_studies_say_beside_others_orders_the_models() -> None:

@@ -1,8 +1,7 @@
 """What a schedule that is cut to a few seconds takes from the score: the law by which a probe is judged.
 
 Each contender of a probe is trained for several lengths of time, and what it reaches on the validation split
-is held against what it reaches in the end, by evidence: so much is lost for each factor e by which the
-schedule was cut, and by so much models differ in it at one problem. `zoo/probing.py` has the two figures.
+is held against what it reaches in the end, by evidence. The law is that of `zoo/recommender/scale.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +12,13 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from evidence import part
-from recommend_tables.common import Line, bootstrap
+from recommend_tables.common import Z80, Line, bootstrap, coverage_line
 
 import zoo
 from recommend_real import read_lines
@@ -53,26 +53,40 @@ def main() -> None:
 
 
 def lines(evidence: Path, cuts: Path, registry: Registry) -> Iterator[Line]:
-    """What was lost for each factor e, by how far the schedule was cut, and how much that differs."""
+    """What was lost, by how far the schedule was cut, beside the law's figure; and how well the law holds."""
     problems = {trained.name: trained for trained in read_trained(evidence, registry)}
-    rates: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
+    found: dict[str, list[_Drop]] = defaultdict(list)
     for row in read_lines(cuts):
         trained = problems[row["name"]]
         task = registry.task(trained.problem.task)
         scale = Scale(task.unit, task.maximize)
         for trial in row["trials"]:
-            if trial["share"] >= WHOLE:
-                continue
-            scores = trained.scores[trial["model"]], trial["validation"]
-            final, reached = (scale.seen(score, row["judged"])[0] for score in scores)
-            rate = (final - reached) / -math.log(trial["share"])
-            rates[task.unit].append((trained.dataset, trial["share"], rate))
-    for unit, found in rates.items():
+            if trial["share"] < WHOLE:
+                scores = trained.scores[trial["model"]], trial["validation"]
+                (final, _), (reached, noise) = (scale.seen(score, row["judged"]) for score in scores)
+                expected, deviation = scale.uncut(-math.log(trial["share"]))
+                within = math.sqrt(deviation**2 + noise + scale.repeat**2)
+                drop = _Drop(trained.dataset, trial["share"], final - reached, expected, within)
+                found[task.unit].append(drop)
+    for unit, drops in found.items():
         for low, high in pairwise(SHARES):
-            some = [(dataset, rate) for dataset, share, rate in found if low <= share < high]
+            some = [drop for drop in drops if low <= drop.share < high]
             if some:
-                datasets, values = zip(*some, strict=True)
-                title = f"{unit}: drop for a factor e, {low:.0%} to {high:.0%} of the steps"
-                yield Line(title, *bootstrap(values, groups=datasets), "", "", len(some))
-                title = f"{unit}: its deviation"
-                yield Line(title, *bootstrap(values, np.std, groups=datasets), "", "", len(some))
+                groups = [drop.dataset for drop in some]
+                title = f"{unit}: lost at {low:.0%} to {high:.0%} of the steps"
+                figures = bootstrap([drop.lost for drop in some], groups=groups)
+                law = f"law {np.mean([drop.expected for drop in some]):.2f}"
+                yield Line(title, *figures, "", law, len(some))
+        hits = [abs(drop.lost - drop.expected) <= Z80 * drop.deviation for drop in drops]
+        yield coverage_line(f"{unit}: the law", hits, [drop.dataset for drop in drops])
+
+
+@dataclass(frozen=True)
+class _Drop:
+    """What a cut schedule lost, and what the law expects of that, with its deviation."""
+
+    dataset: str
+    share: float
+    lost: float
+    expected: float
+    deviation: float

@@ -15,7 +15,7 @@ from typing import Any
 from evidence import part
 
 import zoo
-from recommend_real.regret import FEWEST, Told, Trained, every_record, read_trained
+from recommend_real.regret import Told, Trained, every_record, read_trained
 from zoo.data import load_dataset
 from zoo.recommender import find_device
 from zoo.recommender.rank import Question
@@ -24,8 +24,8 @@ from zoo.specs import Evidence
 
 
 def problems(evidence: Path) -> list[str]:
-    """The names of those problems whose probed pick can be judged, the smallest first."""
-    table = [each for each in read_trained(evidence, installed()) if len(each.scores) > FEWEST]
+    """The names of the problems, the smallest first."""
+    table = read_trained(evidence, installed())
     return [each.name for each in sorted(table, key=lambda each: each.problem.samples or 0)]
 
 
