@@ -41,7 +41,7 @@ bench: setup
 	for name in startup plugins load text data train rnn transformer hard_cases language ucr finetuning export catalogue recommend_runs gpu; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
-	$(BIN)/python benchmarks/recommend.py $(if $(EVIDENCE),--evidence $(EVIDENCE),--only runs zoo)
+	$(BIN)/python benchmarks/recommend.py $(if $(EVIDENCE),--evidence $(EVIDENCE),--only runs zoo cuts)
 
 # What benchmarks/train.py is measured against. It sees what is in .venv, so that all contestants have the same torch;
 # .venv sees nothing of it.

@@ -7,7 +7,7 @@
 memory above what was in memory after the imports, and the seconds of a step. `calibrate` times the machine
 as `zoo devices calibrate` does. `whole` makes five trainings by the models' own recipes. `probes` asks
 `zoo recommend --probe` about data sets of which `zoo/recommender/evidence.json` knows what models reach.
-`cuts` trains its contenders for several lengths of time.
+`cuts` trains the contenders of such probes for several lengths of time.
 
 Results are lines of JSON in `--runs`; what is there is not measured again, so that several goes make a whole.
 All runs in one thread, and next to the seconds on the clock stand those of the processor: these are the same
@@ -110,7 +110,7 @@ def _run(command: list[str], folder: Path) -> str:
     if done.returncode:
         print(done.stderr.strip().splitlines()[-1:], file=sys.stderr)
         return ""
-    return done.stdout.strip().splitlines()[-1]
+    return (done.stdout.strip().splitlines() or [""])[-1]
 
 
 if __name__ == "__main__":

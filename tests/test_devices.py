@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 import zoo
-from zoo.recommender import detect, find_device
+from zoo.recommender import detect, find_device, processor
 from zoo.recommender.cost import Plan
 from zoo.recommender.devices import match_name
 from zoo.registry import Registry
@@ -258,3 +258,66 @@ def test_a_processor_that_computes_in_half_precision_is_planned_for_so(
     assert Plan(zoo.Recipe(), detect()).precision == "bf16"
     assert Plan(zoo.Recipe(), detect(), exact=True).precision == "fp32"  # as forecasts are trained
     assert Plan(zoo.Recipe(precision="fp32"), detect()).precision == "fp32"
+
+
+# -- what Linux tells in files ----------------------------------------------------------------
+
+
+@pytest.fixture(name="linux")
+def _linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of the system's files; there are none yet."""
+    for name in ("CPUINFO", "MEMINFO", "CORES", "GROUP"):
+        monkeypatch.setattr(f"zoo.recommender.processor.{name}", tmp_path / name)
+    monkeypatch.setattr("sys.platform", "linux")
+    return tmp_path
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content + "\n")
+
+
+def test_threads_of_one_core_are_one(linux: Path) -> None:
+    siblings = {0: "0,4", 1: "1,5", 4: "0,4", 5: "1,5"}
+    _write(linux, {f"CORES/cpu{n}/topology/core_cpus_list": text for n, text in siblings.items()})
+    assert processor._physical_cores() == 2
+
+
+def test_a_container_has_the_memory_that_it_is_granted(linux: Path) -> None:
+    _write(linux, {"MEMINFO": "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    600 kB"})
+    assert processor.machine_memory() == (1_024_000, 614_400)
+    _write(linux, {"GROUP/memory.max": "500000", "GROUP/memory.current": "100000"})
+    device = processor.find_processor()
+    assert (device.spec.memory_bytes, device.free_bytes) == (500_000, 400_000)
+    _write(linux, {"GROUP/memory.max": "max"})
+    assert processor.find_processor().spec.memory_bytes == 1_024_000
+
+
+@pytest.mark.parametrize(
+    ("files", "hertz"),
+    [
+        ({}, processor.DEFAULT_HERTZ),
+        ({"CPUINFO": "cpu MHz\t\t: 3000.000\ncpu MHz\t\t: 1000.000"}, 2e9),
+        ({"CORES/cpufreq/policy0/scaling_max_freq": "3500000", "CPUINFO": "cpu MHz\t: 800.0"}, 3.5e9),
+        (
+            {"CORES/cpufreq/policy0/scaling_max_freq": "0", "CPUINFO": "cpu MHz\t: unknown"},
+            processor.DEFAULT_HERTZ,
+        ),
+        ({"CPUINFO": "cpu MHz\t\t: 0.000"}, processor.DEFAULT_HERTZ),
+    ],
+    ids=("nothing", "running", "limit", "odd", "nought"),
+)
+def test_a_processor_is_as_fast_as_it_is_let_be(files: dict[str, str], hertz: float, linux: Path) -> None:
+    _write(linux, files)
+    assert processor._hertz() == pytest.approx(hertz)
+    assert processor.find_processor().spec.peak_flops["fp32"] > 0
+
+
+@pytest.mark.parametrize("odd", [b"MemTotal:\nMemAvailable: 3 kB\n", b"\xff\xfe", b""])
+def test_where_files_say_nothing_psutil_does(odd: bytes, linux: Path) -> None:
+    (linux / "MEMINFO").write_bytes(odd)
+    (linux / "CPUINFO").write_bytes(odd)
+    assert processor.machine_memory()[0] == psutil.virtual_memory().total
+    assert processor._physical_cores() == (psutil.cpu_count(logical=False) or psutil.cpu_count())
+    assert processor.find_processor().spec.peak_flops["fp32"] > 0

@@ -343,6 +343,20 @@ def test_more_time_goes_to_those_that_were_cut_the_most_promising_first(pair: An
     assert [candidate.name for candidate in found] == [other.name, third.name]
 
 
+def test_a_tried_model_that_a_limit_rules_out_since_is_told_of_and_left_out(pair: Any) -> None:
+    """Trials teach how long things take here, by which a model may no longer fit the time."""
+    from zoo.probing import _answer
+
+    question, one, other = pair
+    trials = {each.name: _trial(each, 0.9) for each in (one, other)}
+    question.candidates = [c for c in question.candidates if c.name != other.name]
+    found = _answer(question, trials, 10.0)
+    assert other.name not in [choice.name for choice in found.recommendations]
+    assert f"rules out {other.name}" in found.notes[-1]
+    question.candidates = []
+    assert _answer(question, trials, 10.0).notes[-1].endswith(f"{one.name}, {other.name}")
+
+
 def test_of_few_samples_a_perfect_score_tells_little(pair: Any) -> None:
     from zoo.probing import _worth
 
@@ -374,16 +388,21 @@ def test_a_trial_is_not_watched_by_plugins(tmp_path: Path) -> None:
     run = zoo.train(
         "timm/test_resnet", _few(), output=tmp_path / "run", settings=settings, limits=limits, device="cpu"
     )
-    assert run.record.state == "finished"
+    assert run.record.state == "trial"
 
 
 def test_a_trial_looks_at_no_test_split_and_writes_no_card(tmp_path: Path) -> None:
-    run = zoo.train("cnn/lenet5", _few(), output=tmp_path / "run", limits=Limits(trial=True))
-    assert run.record.state == "finished"
+    limits, settings = Limits(trial=True), {"steps": 4}
+    run = zoo.train("cnn/lenet5", "digits", output=tmp_path / "run", settings=settings, limits=limits)
+    assert run.record.state == "trial"
     assert run.record.best["accuracy"] > 0
     assert run.metrics == {}
     assert run.record.baseline == {}
     assert not {CARD, CURVES} & {path.name for path in run.path.iterdir()}
+    with pytest.raises(ZooError, match=r"is a trial, .* zoo train cnn/lenet5 --data digits"):
+        zoo.resume(run.path)
+    with pytest.raises(ZooError, match="is a trial"):
+        run.check_finished()
 
 
 def test_no_time_for_two_trainings_is_said() -> None:

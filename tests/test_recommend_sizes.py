@@ -205,3 +205,16 @@ def test_sizes_are_shown(install: Site, capsys: pytest.CaptureFixture[str]) -> N
     status, out = run(capsys, "info", "toy/net")[:2]
     assert status == 0
     assert "also known at 4,096 pixels" in " ".join(out.split())
+
+
+def test_a_size_without_the_bytes_of_the_reference_is_refused() -> None:
+    """Taken for none, they would let the model fit any memory."""
+    facts = zoo.Facts(
+        parameters=10,
+        macs=100,
+        activation_bytes={"fp32": 40},
+        largest_tensor_bytes={"fp32": 8},
+        sizes=(zoo.SizedFacts(size=1024, parameters=10, macs=400, largest_tensor_bytes={"fp32": 8}),),
+    )
+    with pytest.raises(zoo.SpecError, match="facts: sizes: 1,024: activation_bytes is not of the precisions"):
+        zoo.ModelSpec(name="net", family="cnn", tasks=("any",), builder="net:build", facts=facts)

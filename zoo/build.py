@@ -17,7 +17,6 @@ from torch.overrides import TorchFunctionMode
 
 from zoo.errors import PluginError, SpecError, WeightsError, ZooError, describe_error, first_line
 from zoo.profile import example_inputs, profile
-from zoo.recommender.sizes import sized_problems, worth_stating
 from zoo.registry import Model, Registry
 from zoo.specs import Classes, Facts, ImageInput, ModelSpec, Preprocess, Problem, Vector, WeightsSpec
 from zoo.weights.headers import Header
@@ -118,9 +117,11 @@ class _WithoutValues(TorchFunctionMode):
 def trace_facts(registry: Registry, model: Model) -> Facts:
     """What the model costs at its reference problem, traced without computing.
 
-    And at other sizes of its samples where that does not follow, which takes a trace of each size that the
-    builder does not refuse.
+    Other sizes of its samples are traced as well, those that the builder and the trace take, and stated where
+    their costs do not follow from the reference's.
     """
+    from zoo.recommender.sizes import sized_problems, worth_stating  # for authors; loading goes without
+
     reference = model.spec.reference
     if reference is None:
         raise SpecError(model.name, ["states no reference problem, so it cannot be profiled"])

@@ -93,7 +93,8 @@ def zoo_callbacks(run: Any) -> Iterable[Any]:
     """Observers (`zoo.training.Callback`) of the training run `run`, a `zoo.Run`.
 
     Called once for each run, before its first step and again when it goes on: torch is imported, the run's
-    folder exists, its record is complete but for results. Import `zoo.training` inside the hook.
+    folder exists, its record is complete but for results. Not called for the short trials of a probe. Import
+    `zoo.training` inside the hook.
     """
     return ()
 

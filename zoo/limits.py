@@ -12,8 +12,8 @@ class Limits:
 
     `max_seconds` is kept by going through the recipe's schedule faster, so that it ends in time. Where saving
     takes long, it is done less often than after `checkpoint_seconds`. `started` is by `time.perf_counter`.
-    Of a `trial` no more is asked than its validation score: it ends without a look at the test split and
-    without a model card, and what plugins would have watch a run does not watch it.
+    Of a `trial` no more is asked than its validation score: it has no look at the test split, no model card
+    and no checkpoints, and plugins' callbacks are not called.
     """
 
     max_seconds: float | None = None

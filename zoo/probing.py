@@ -1,9 +1,10 @@
 """Short trainings of the most promising models, which tell better than any table which one suits the data.
 
 Successive halving (Jamieson & Talwalkar 2016): each contender trains for an equal share of half the time, its
-whole schedule run through in it; then the better half of those whose schedule had to be cut for the other
-half, and what is left goes to the best that is still cut. What they reach on the validation split moves the
-expected scores by as much as it can be trusted; the test split is not looked at.
+whole schedule run through in it. Of those whose schedule had to be cut for that, the most promising, at most
+half of all, train for the other half, and what is left goes to the best that is still cut. What they reach
+on the validation split moves the expected scores by as much as it can be trusted; the test split is not
+looked at.
 """
 
 from __future__ import annotations
@@ -95,12 +96,11 @@ def probe(
         few = "fewer than two models may be recommended: there is nothing to compare"
         raise TrainingError(f"--probe: {few if len(question.ranked) < 2 else reason}")
     trials: dict[str, Trial] = {}
-    half = (len(contenders) + 1) // 2
-    for number, (end, most) in enumerate(((seconds / 2, len(contenders)), (seconds, half), (seconds, 1))):
+    rounds = (seconds / 2, len(contenders)), (seconds, (len(contenders) + 1) // 2), (seconds, 1)
+    for number, (end, most) in enumerate(rounds):
         chosen = contenders if number == 0 else _unfinished(question, contenders, trials)[:most]
-        chosen.sort(
-            key=lambda candidate: _whole_seconds(candidate, trials)
-        )  # what they leave, the others get
+        # the quickest first: what they do not need, the others get
+        chosen = sorted(chosen, key=lambda candidate: _whole_seconds(candidate, trials))
         for place, candidate in enumerate(chosen):
             left = (began + end - time.perf_counter()) / (len(chosen) - place)
             before = trials.get(candidate.name)
@@ -108,8 +108,8 @@ def probe(
                 continue
             trial = _try(question, candidate, dataset, left, frozen=number == 0 and _has_head(candidate))
             if trial is not None:
-                trials[candidate.name] = trial
                 tell(_line(question, trial))
+                trials[candidate.name] = _surer(question, before, trial)
     if not trials:
         raise TrainingError("--probe: no training came to an end in time; give it more")
     taken = time.perf_counter() - began
@@ -137,6 +137,11 @@ def _unfinished(
     tried = [candidate for candidate in contenders if candidate.name in trials]
     tried.sort(key=lambda candidate: -worth[candidate.name].mean)
     return [c for c in tried if trials[c.name].share < 1 or trials[c.name].frozen]
+
+
+def _surer(question: Question, one: Trial | None, other: Trial) -> Trial:
+    """That of two trials of a model which says more of its whole training."""
+    return one if one and _foretold(question, one)[1] < _foretold(question, other)[1] else other
 
 
 def _whole_seconds(candidate: Candidate, trials: dict[str, Trial]) -> float:
@@ -239,12 +244,16 @@ def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Rec
     """The tried ones and those that were recommended, in the order that is now probable."""
     answer = question.answer()
     known = {candidate.name: candidate for candidate in question.candidates}
-    names = list(dict.fromkeys([*trials, *(choice.name for choice in answer.recommendations)]))
+    recommended = (choice.name for choice in answer.recommendations)
+    names = [name for name in dict.fromkeys([*trials, *recommended]) if name in known]
+    note = f"the probe took {format_seconds(seconds)} for {plural(len(trials), 'model')}"
+    if gone := [name for name in trials if name not in known]:
+        note += f", and taught that a limit rules out {', '.join(gone)}"
+    answer = msgspec.structs.replace(answer, notes=(*answer.notes, note))
+    if not names:
+        return answer
     worth = _worth(question, trials, [known[name] for name in names])
-    order = sorted(
-        (name for name in names if name in worth),
-        key=lambda name: question.price(known[name]) - worth[name].mean,
-    )
+    order = sorted(names, key=lambda name: question.price(known[name]) - worth[name].mean)
     baseline = _cheapest(order[1:], known)
     best = worth[order[0]]
     tied = [
@@ -258,13 +267,11 @@ def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Rec
         score, trial = _estimate(question, worth[name]), trials.get(name)
         told = (f"probed: {_line(question, trial)}",) if trial else ("not tried by the probe",)
         choices.append(msgspec.structs.replace(choice, score=score, reasons=(*told, *choice.reasons)))
-    note = f"the probe took {format_seconds(seconds)} for {plural(len(trials), 'model')}"
     return msgspec.structs.replace(
         answer,
         recommendations=tuple(choices),
         tied=tuple(tied) if len(tied) > 1 else (),
         top=len(choices),
-        notes=(*answer.notes, note),
     )
 
 

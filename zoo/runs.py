@@ -52,12 +52,13 @@ class Receipt(Record, frozen=True, kw_only=True):
 class RunRecord(Receipt, frozen=True, kw_only=True):
     """What `run.json` holds; `source` is the name or path of the data, `data` tells what was read there.
 
-    `predicted` is what `zoo.recommender.prospect` said before the first step.
+    `predicted` is what `zoo.recommender.prospect` said before the first step. A `trial` has ended, and was
+    judged on the validation split alone.
     """
 
     schema: int = 1
     source: str = ""
-    state: Literal["running", "interrupted", "finished"] = "running"
+    state: Literal["running", "interrupted", "finished", "trial"] = "running"
     steps: int = 0
     seconds: float = 0.0
     peak_memory_bytes: int | None = None
@@ -94,8 +95,17 @@ class Run:
             )
         return path
 
+    def check_no_trial(self) -> None:
+        """Raises `RunError` where no more than a validation score was asked."""
+        if self.record.state == "trial":
+            raise RunError(
+                f"{str(self.path)!r} is a trial, which nothing follows from; train the model anew: "
+                f"zoo train {self.record.model} --data {self.record.source}"
+            )
+
     def check_finished(self) -> None:
         """Raises `RunError` while there is more to train."""
+        self.check_no_trial()
         if self.record.state != "finished":
             raise RunError(
                 f"{str(self.path)!r} is not finished; go on with it: zoo train --resume {self.path}"

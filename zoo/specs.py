@@ -333,6 +333,10 @@ class ModelSpec(WholeRecord, frozen=True, kw_only=True):
         for task in self.recipes:
             if task != "*" and task not in self.tasks:
                 yield f"recipes: task {task!r} is not among the model's tasks"
+        for sized in self.facts.sizes if self.facts else ():
+            for table in ("activation_bytes", "largest_tensor_bytes"):
+                if getattr(sized, table).keys() != getattr(self.facts, table).keys():
+                    yield f"facts: sizes: {sized.size:,}: {table} is not of the precisions of the reference"
 
 
 class ImagePreprocess(Record, tag_field="kind", tag="image", frozen=True, kw_only=True):

@@ -90,3 +90,7 @@ class _Drop:
     lost: float
     expected: float
     deviation: float
+
+
+if __name__ == "__main__":
+    main()

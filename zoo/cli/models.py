@@ -180,6 +180,7 @@ def _model_lines(model: Model) -> list[tuple[str, str]]:
         ("family", spec.family),
         ("group", spec.group or ""),
         ("tasks", ", ".join(spec.tasks)),
+        ("recommended", "" if spec.recommend else "never: its plugin says that it is no model for use"),
         ("plugin", model.plugin.origin),
         ("license", spec.license),
         ("paper", spec.paper),

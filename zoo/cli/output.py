@@ -71,7 +71,7 @@ def _line_width() -> int:
     """Columns of the terminal; where there is none, lines are as long as they are."""
     if not sys.stdout.isatty():
         return sys.maxsize
-    import shutil  # which brings the ways to pack files along
+    import shutil  # slow: it imports the archive modules
 
     return shutil.get_terminal_size().columns
 

@@ -21,8 +21,8 @@ from zoo.units import format_bytes, format_count
 def profile(pattern: str, write: bool) -> None:
     """Trace the models that PATTERN matches, such as 'cnn/*', at their reference problems.
 
-    And at smaller and larger ones, of which it states those whose costs do not follow from the reference's.
-    A recurrent model that is unrolled step by step takes minutes.
+    Smaller and larger ones are traced as well, and stated where their costs do not follow from the
+    reference's. A recurrent model that is unrolled step by step takes minutes.
     """
     from zoo.build import trace_facts
 

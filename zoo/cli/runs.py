@@ -32,7 +32,9 @@ def runs() -> None:
 @click.argument("folder", default="runs", type=RUN)
 @click.option("--model", default="*", metavar="GLOB", help="Only runs of these models.")
 @click.option("--data", metavar="NAME", help="Only runs on this data.")
-@click.option("--state", type=click.Choice(["running", "interrupted", "finished"]), help="Only runs so far.")
+@click.option(
+    "--state", type=click.Choice(["running", "interrupted", "finished", "trial"]), help="Only runs so far."
+)
 @click.option("--sort", type=click.Choice(["time", "metric"]), default="time", show_default=True)
 @json_option
 @click.pass_context

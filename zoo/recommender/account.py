@@ -19,9 +19,13 @@ SHOWN = 5  # measured results that are listed
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """One model at one problem: its `place` among `of` that may be recommended, or what rules it out."""
+    """One model at one problem: its `place` among `of` that may be recommended, or what rules it out.
+
+    `for_use` is false where its plugin says that it is never to be recommended.
+    """
 
     name: str
+    for_use: bool
     choice: Choice | None
     rejections: tuple[Rejection, ...]
     place: int | None
@@ -33,6 +37,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "schema": 1,
             "model": self.name,
+            "for_use": self.for_use,
             "place": self.place,
             "of": self.of,
             "recommendation": self.choice.as_json() if self.choice else None,
@@ -68,6 +73,7 @@ def explain(question: Question, name: str) -> Account:
         lines += _lines(question, best, choice)
     return Account(
         name=name,
+        for_use=model.spec.recommend,
         choice=choice,
         rejections=ruled_out,
         place=place,

@@ -41,8 +41,8 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
 class Load(msgspec.Struct, frozen=True, gc=False):
     """What one sample costs a model at the user's problem, and what comes with it.
 
-    `facts` hold at the model's reference, or at such other size as it states costs for; what they say of
-    activations is to be taken `ratio` times.
+    `facts` hold at the model's reference, or where it states costs at further sizes, at one of these or at
+    the problem itself; what they say of activations is to be taken `ratio` times.
     `macs` are those of a forward pass at the problem. `data_bytes` are those of one prepared sample,
     `outputs` its number of predicted values. `doubt` is the standard deviation of the logarithm that
     carrying the facts over adds. `even` says that the parameters are spread evenly over the depth,

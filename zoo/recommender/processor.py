@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -41,9 +42,9 @@ def find_processor() -> Device:
 
 def machine_memory() -> tuple[int, int]:
     """Bytes of the machine's memory, and of those what is free or can be made so."""
-    size = {name: rest.split() for name, _, rest in (line.partition(":") for line in _lines(MEMINFO))}
-    if "MemTotal" in size and "MemAvailable" in size:
-        total, available = (1024 * int(size[name][0]) for name in ("MemTotal", "MemAvailable"))
+    listed = dict(re.findall(r"^(\w+):\s+(\d+) kB$", _read(MEMINFO), re.MULTILINE))
+    if "MemTotal" in listed and "MemAvailable" in listed:
+        total, available = (1024 * int(listed[name]) for name in ("MemTotal", "MemAvailable"))
         return total, min(available, total)
     import psutil
 
@@ -70,10 +71,12 @@ def _usable_cores(physical: int) -> int:
 
 
 def _hertz() -> float:
-    """The most that cores run at, else what they run at now, as a mean."""
-    most = [_read(path) for path in CORES.glob("cpufreq/policy*/cpuinfo_max_freq")]
-    speeds = [1e3 * int(text) for text in most if text.isdigit()]
-    speeds = speeds or [1e6 * float(line.partition(":")[2]) for line in _lines(CPUINFO) if "cpu MHz" in line]
+    """The most that cores may run at, else what they run at now, as a mean."""
+    most = [_read(path) for path in CORES.glob("cpufreq/policy*/scaling_max_freq")]
+    speeds = [1e3 * int(text) for text in most if text.isdigit() and int(text)]
+    if not speeds:
+        listed = re.findall(r"^cpu MHz\s*: ([\d.]+)$", _read(CPUINFO), re.MULTILINE)
+        speeds = [1e6 * float(text) for text in listed if float(text)]
     if not speeds and sys.platform != "linux":
         import psutil
 
@@ -100,13 +103,9 @@ def _group_bytes(name: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _lines(path: Path) -> list[str]:
-    return _read(path).splitlines()
-
-
 def _read(path: Path) -> str:
     """What a file of the system's says; nothing where there is none."""
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return ""

@@ -82,6 +82,10 @@ class Question:
         if not models:
             raise ZooError(f"no installed model does {problem.task!r}; see 'zoo list' for what there is")
         models = [model for model in models if model.spec.recommend]
+        if not models:
+            raise ZooError(
+                f"of the installed models for {problem.task!r} none is for use, as their plugins say"
+            )
         known = read_calibrations() if calibrations is None else calibrations
         self._calibration = known.get(device.spec.name)
         past = read_outcomes() if outcomes is None else outcomes

@@ -11,6 +11,21 @@ STRENGTH = 4.0  # results that a starting spread is worth
 NUMBER_NOISE = 0.05  # deviation of a metric that is a number, from the samples it is judged on
 
 
+class Cut(msgspec.Struct, frozen=True):
+    """What is lost where a schedule is cut: nothing for the first factors e, then so much for each.
+
+    `deviation` is by how much models differ, for each factor.
+    """
+
+    free: float
+    each: float
+    deviation: float
+
+
+CUT_FRACTION = Cut(0.75, 1.25, 0.6)
+CUT_NUMBER = Cut(0.0, 0.7, 0.3)
+
+
 class Spread(msgspec.Struct, frozen=True):
     """Standard deviations between problems, families and a family's models, and of what is left."""
 
@@ -38,7 +53,8 @@ class Scale(msgspec.Struct, frozen=True):
     def seen(self, score: float, judged: int) -> tuple[float, float]:
         """Where a score on so many samples is on this scale, and the variance that their number leaves it.
 
-        All of twenty samples are not all of any number.
+        Half a success and half a failure are added to a fraction (Jeffreys' prior), without which a perfect
+        score on few samples would be endless.
         """
         if self.unit != "fraction":
             return self.to(score), NUMBER_NOISE**2
@@ -48,10 +64,10 @@ class Scale(msgspec.Struct, frozen=True):
     def uncut(self, cut: float) -> tuple[float, float]:
         """What a schedule that was cut by `cut` factors e took from the score, and that figure's deviation.
 
-        The first of them is nearly free for a share of classes (`benchmarks/recommend.py --only cuts`).
+        By `benchmarks/recommend.py --only cuts`.
         """
-        free, each, deviation = (0.75, 1.25, 0.6) if self.unit == "fraction" else (0.0, 0.7, 0.3)
-        return each * max(0.0, cut - free), deviation * cut
+        law = CUT_FRACTION if self.unit == "fraction" else CUT_NUMBER
+        return law.each * max(0.0, cut - law.free), law.deviation * cut
 
     def steepness(self, score: float) -> float:
         """By how much it rises here for a step of the score."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.build import trace_at
-from zoo.errors import SpecError
+from zoo.errors import SpecError, ZooError
 from zoo.recommender.sizes import sized_facts, sized_problems
 from zoo.specs import Facts, Problem, SizedFacts, to_builtins
 from zoo.testing.check import ConformanceError, NotCheckedError
@@ -95,7 +95,8 @@ def check_copy(subject: Subject) -> None:
 def check_facts(subject: Subject) -> None:
     """The facts in the manifest are those that are traced now, at the reference and at each size stated.
 
-    Which sizes are worth stating is for `zoo profile` to find out, which takes longer; none may be stated.
+    Which sizes are worth stating is for `zoo profile` to find out, which takes longer; it is no fault to
+    state none.
     """
     spec = subject.model.spec
     if spec.facts is None or spec.reference is None:
@@ -112,8 +113,8 @@ def check_facts(subject: Subject) -> None:
             continue
         try:
             traced = trace_at(subject.registry, subject.model, problems[size])
-        except SpecError as error:
-            wrong.append(f"facts at size {size:,}, which the builder refuses ({error})")
+        except ZooError as error:
+            wrong.append(f"facts at size {size:,}, which cannot be traced ({error})")
             continue
         wrong += [f"{fault} at size {size:,}" for fault in _wrong(stated, sized_facts(size, traced))]
     if wrong:

@@ -35,7 +35,7 @@ class Witness:
         """
         record = run.record
         basis, foretold = record.predicted.get("basis"), record.predicted.get("score") is not None
-        if record.state != "finished" or basis is None:
+        if record.state not in ("finished", "trial") or basis is None:
             return
         keep_outcome(
             Outcome(

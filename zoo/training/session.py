@@ -41,7 +41,7 @@ from zoo.training.interrupts import Interrupts
 from zoo.training.loop import Pieces, Step, train_steps
 from zoo.training.meter import Meter
 from zoo.training.optimizers import make_optimizer, make_scheduler
-from zoo.training.pace import Pace
+from zoo.training.pace import CLOSING_SECONDS, Pace
 
 LOOK_STEPS = 100  # steps after which the losses are looked at, which waits for the device
 SAVING_SHARE = 0.05  # of the time that may go into checkpoints
@@ -93,9 +93,13 @@ class Session:
         steps = recipe.total_steps(samples)
         self._interval = max(1, steps // recipe.evaluations)
         limits = plan.limits
-        self._pace = Pace(steps, recipe.batch_size, limit=limits.max_seconds, started=limits.started)
-        if limits.trial:
-            self._pace.closing = 0.0
+        self._pace = Pace(
+            steps,
+            recipe.batch_size,
+            limit=limits.max_seconds,
+            closing=0.0 if limits.trial else CLOSING_SECONDS,
+            started=limits.started,
+        )
         self._head_first = HeadFirst(
             plan.module,
             plan.head,
@@ -119,6 +123,8 @@ class Session:
 
     def train(self, *, resume: bool = False) -> Run:
         """Trains to the end, judges the best weights on the test split, and writes both down.
+
+        A trial is judged on the validation split alone.
 
         Raises `RunError` where another process is training the run.
         """
@@ -257,7 +263,8 @@ class Session:
         if math.isfinite(loss):
             what, where = f"the loss has exploded to {loss:.3g} at step {number}", ""
         else:
-            what, where = f"the loss is no longer a number at step {number}", self._find_fault(number)
+            what = f"the loss is no longer a number at step {number}"
+            where = "" if self._plan.limits.trial else self._find_fault(number)
         raise TrainingError(f"{what}{where and f', first {where}'}; {self._way_on}")
 
     @property
@@ -329,10 +336,13 @@ class Session:
             begin_mean(self._average, self._progress.averaged_from)
 
     def _finish(self) -> None:
-        """The best weights judged on the test split, a baseline beside them, and the model card."""
+        """The best weights judged on the test split, a baseline beside them, and the model card.
+
+        Of a trial, no more than that it is over.
+        """
         self._engine.barrier()
         if self._plan.limits.trial:
-            self._run = self._save_record(state="finished")
+            self._run = self._save_record(state="trial")
             return
         load_weights(self._run.path / WEIGHTS, self._module)
         metrics = self._evaluate("test", self._module)
@@ -393,7 +403,12 @@ class Session:
         return modules
 
     def _save_checkpoint(self) -> float:
-        """Saves what is needed to go on exactly from here, and gives the seconds that it took."""
+        """Saves what is needed to go on exactly from here, and gives the seconds that it took.
+
+        Nobody goes on with a trial.
+        """
+        if self._plan.limits.trial:
+            return 0.0
         started = time.perf_counter()
         scaler = self._engine.accelerator.scaler
         self._progress.scaler = scaler.state_dict() if scaler is not None else {}

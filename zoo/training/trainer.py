@@ -141,6 +141,7 @@ def resume_run(
     run is finished, or where the data is no longer the same.
     """
     record = run.record
+    run.check_no_trial()
     if record.state == "finished":
         raise RunError(f"{str(run.path)!r} is finished; train anew, or start from it: --weights {run.path}")
     if dataset.fingerprint() != record.data["fingerprint"]:
