@@ -21,6 +21,7 @@ from zoo.recommender.render import head_lines, table, tail_lines
 from zoo.recommender.score import TAILS, ScoreModel
 from zoo.registry import Plugin, Registry, installed
 from zoo.specs import TaskSpec
+from zoo.units import parse_seconds
 
 GB = 10**9
 TASK = "toy-classification"  # a task of its own, of which no published study or shipped result speaks
@@ -640,6 +641,21 @@ def test_only_models_that_cannot_be_told_apart_are_tied(toy: Toy) -> None:
     evidence = [_result(name, scores[name], dataset=str(d)) for d in range(20) for name in scores]
     answer = _ask(toy([_model(name) for name in scores], evidence))
     assert set(answer.tied) == {"toy/one", "toy/two"}
+
+
+def test_those_that_are_tied_may_be_tried_where_they_would_be_trained(toy: Toy) -> None:
+    models = [_model(name) for name in ("one", "two")]
+    here = _ask(toy(models))
+    assert here.tied
+    assert here.probe_seconds is not None
+    whole = sum(choice.seconds.value for choice in here.recommendations if choice.seconds)
+    assert here.probe_seconds == pytest.approx(max(30, 0.3 * whole), rel=0.01)
+    told = dict(tail_lines(here))["tied"]
+    assert told.startswith("1 and 2 cannot be told apart by what is known; to try them: --probe ")
+    assert parse_seconds(told.rpartition(" ")[2]) == pytest.approx(here.probe_seconds, rel=0.1)
+    elsewhere = _ask(toy(models), device=GPU.replace(free_bytes=None))
+    assert elsewhere.probe_seconds is None
+    assert dict(tail_lines(elsewhere))["tied"] == "1 and 2 cannot be told apart by what is known"
 
 
 def test_a_plugin_with_a_broken_recipe_loses_that_model_alone(toy: Toy) -> None:

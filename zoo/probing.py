@@ -271,6 +271,7 @@ def _answer(question: Question, trials: dict[str, Trial], seconds: float) -> Rec
         answer,
         recommendations=tuple(choices),
         tied=tuple(tied) if len(tied) > 1 else (),
+        probe_seconds=None,
         top=len(choices),
     )
 

@@ -69,7 +69,8 @@ class Rejection(msgspec.Struct, frozen=True):
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     """The models that suit a problem: the best `top` of so many `candidates`, then perhaps a baseline.
 
-    `tied` names those that cannot be told from the first; `calibrated` says when the device was timed.
+    `tied` names those that cannot be told from the first, and `probe_seconds` is what it may take to try
+    them here, where that is known. `calibrated` says when the device was timed.
     """
 
     task: TaskSpec
@@ -81,6 +82,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     rejected: tuple[Rejection, ...]
     notes: tuple[str, ...]
     tied: tuple[str, ...] = ()
+    probe_seconds: float | None = None
     top: int = 3
     candidates: int = 0
     calibrated: str = ""
@@ -97,6 +99,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
             "candidates": self.candidates,
             "recommendations": [choice.as_json() for choice in self.recommendations],
             "tied": list(self.tied),
+            "probe_seconds": self.probe_seconds,
             "rejected": [rejection.as_json() for rejection in self.rejected],
             "notes": list(self.notes),
         }

@@ -36,6 +36,7 @@ OBJECTIVES: Mapping[str, Weight] = {
     "size": Weight(size=1.0),
 }
 CHEAP = 0.5  # of the first one's time, for a baseline
+PROBED, LEAST_PROBE = 0.3, 30.0  # of all trainings' time, and seconds, for a probe that tells something
 NUMBER_SHARE = 0.3  # of that, for a metric that is a number: on its scale, models differ by less
 
 
@@ -137,6 +138,7 @@ class Question:
             rejected=tuple(self.rejected),
             notes=self.notes(),
             tied=tuple(tied) if len(tied) > 1 else (),
+            probe_seconds=self._probe_seconds(chosen) if len(tied) > 1 else None,
             top=self._top,
             candidates=self._filter.considered,
             calibrated=self._calibration.measured or "before" if self._calibration else "",
@@ -151,6 +153,13 @@ class Question:
             *cost_notes(self.ranked, self.device, self._filter.memory_limit),
             *(() if self.ranked else unmet_notes(self.rejected, self._pretrained, self._unknown)),
         )
+
+    def _probe_seconds(self, chosen: Sequence[Candidate]) -> float | None:
+        """What half of which shows a sixth of each training's schedule; the other half is for the best."""
+        if self.device.free_bytes is None:  # nobody can try anything there
+            return None
+        times = [candidate.seconds.value for candidate in chosen if candidate.seconds]
+        return max(LEAST_PROBE, PROBED * sum(times)) if len(times) == len(chosen) else None
 
     def is_tied(self, candidate: Candidate) -> bool:
         """Whether a candidate's score cannot be told apart from the first one's; of the first, from any's."""

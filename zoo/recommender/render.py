@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zoo.recommender.answer import Choice, Recommendation
 from zoo.recommender.reasons import format_limit, format_score
 from zoo.specs import Classes, Device, Estimate, ImageInput, Problem, SeriesInput, SeriesOutput
-from zoo.units import format_bytes
+from zoo.units import format_bytes, format_seconds
 
 SHOWN = 5  # models that were ruled out
 UNKNOWN = "?"
@@ -37,7 +37,9 @@ def tail_lines(answer: Recommendation) -> list[Line]:
     lines = [(f"why {_rank(answer, c)}", "; ".join(c.reasons)) for c in answer.recommendations]
     lines += _under("ruled out", _ruled_out(answer))
     if answer.tied:
-        lines.append(("tied", f"{_listed(_places(answer))} cannot be told apart by what is known"))
+        probe = answer.probe_seconds and format_seconds(answer.probe_seconds).replace(" ", "")
+        way_on = f"; to try them: --probe {probe}" if probe else ""
+        lines.append(("tied", f"{_listed(_places(answer))} cannot be told apart by what is known{way_on}"))
     lines += _under("note", answer.notes)
     if answer.recommendations:
         lines.append(("run", answer.recommendations[0].command))
