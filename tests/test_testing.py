@@ -472,7 +472,7 @@ def test_facts_at_other_sizes_that_are_wrong_are_told(
 def test_facts_at_a_size_that_is_refused_are_told(install: Site) -> None:
     refusal = 'if image.height > 12: raise zoo.SpecError("net", ["12 pixels"])\n\n    class Net'
     install("toy", sized(SIZED.format(24 * 24, 9402)).replace("class Net", refusal))
-    says = r"facts at size 576, which the builder refuses \(net: 12 pixels\)"
+    says = r"facts at size 576, which cannot be traced \(net: 12 pixels\)"
     with pytest.raises(zoo.testing.ConformanceError, match=says):
         only("facts").run()
 
