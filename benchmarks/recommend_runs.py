@@ -1,4 +1,4 @@
-"""The recommender beside real trainings here: what `recommend.py --only runs zoo` says is measured by this.
+"""The recommender beside real trainings here: what `recommend.py --only runs zoo cuts` says.
 
     python benchmarks/recommend_runs.py [costs calibrate whole probes cuts] [--runs DIR] [--minutes M]
         [--only GLOB]

@@ -106,7 +106,7 @@ def probe(
             before = trials.get(candidate.name)
             if left < (AGAIN * before.seconds if before else LEAST_SECONDS / 2):
                 continue
-            trial = _try(question, candidate, dataset, left, frozen=number == 0 and _has_head(candidate))
+            trial = try_out(question, candidate, dataset, left, frozen=number == 0 and _has_head(candidate))
             if trial is not None:
                 tell(_line(question, trial))
                 trials[candidate.name] = _surer(question, before, trial)
@@ -156,10 +156,10 @@ def _has_head(candidate: Candidate) -> bool:
     return candidate.weights is not None and bool(candidate.model.spec.head)
 
 
-def _try(
+def try_out(
     question: Question, candidate: Candidate, dataset: Dataset, seconds: float, *, frozen: bool
 ) -> Trial | None:
-    """A training that ends in time; None where it failed, which rules nothing out."""
+    """A training that ends in so many seconds; None where it failed, which rules nothing out."""
     recipe = candidate.plan.recipe
     settings: dict[str, Any] = {**fitted(recipe)}
     if frozen:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,16 +16,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from evidence import part
 from recommend_tables.common import Z80, Line, bootstrap, coverage_line
 
-import zoo
 from recommend_real import read_lines
-from recommend_real.probes import contenders
+from recommend_real.probes import find_problem, others, question
 from recommend_real.regret import read_trained
-from zoo.data import load_dataset
 from zoo.recommender.scale import Scale
-from zoo.registry import Registry, installed
+from zoo.registry import Registry
 
 LENGTHS = (7.5, 20.0, 60.0)  # seconds
 WHOLE = 0.9  # of a schedule, from which on nothing longer is tried, and nothing learnt of cutting it
@@ -35,21 +31,19 @@ SHARES = (0.0, 0.03, 0.1, 0.3, WHOLE)  # of the steps, between which what was lo
 
 def main() -> None:
     """Trains the contenders at the problem that is named, and prints what they reached as a line of JSON."""
-    name, evidence = sys.argv[1], Path(sys.argv[2])
-    trained = next(each for each in read_trained(evidence, installed()) if each.name == name)
-    dataset = part(load_dataset(trained.dataset), trained.problem.samples or 0)
-    metric = installed().task(trained.problem.task).metric
+    from zoo.probing import find_contenders, try_out
+
+    trained, dataset = find_problem(sys.argv[1], Path(sys.argv[2]))
+    asked = question(trained, others(trained, Path(sys.argv[2])))
     trials = []
-    for candidate in contenders(trained, evidence):
+    for candidate in find_contenders(asked, len(trained.scores)):
         for seconds in map(float, sys.argv[3:] or LENGTHS):
-            with tempfile.TemporaryDirectory() as folder:
-                limits = zoo.Limits(max_seconds=seconds, trial=True)
-                record = zoo.train(candidate, dataset, output=Path(folder, "run"), limits=limits).record
-            share = min(1.0, record.steps / record.recipe.total_steps(dataset.problem.samples or 0))
-            trials.append({"model": candidate, "share": share, "validation": record.best[metric]})
-            if share >= WHOLE:
-                break
-    print(json.dumps({"name": name, "judged": dataset.size("validation"), "trials": trials}))
+            trial = try_out(asked, candidate, dataset, seconds, frozen=False)
+            if trial is not None:
+                trials.append({"model": candidate.name, "share": trial.share, "validation": trial.score})
+                if trial.share >= WHOLE:
+                    break
+    print(json.dumps({"name": trained.name, "judged": dataset.size("validation"), "trials": trials}))
 
 
 def lines(evidence: Path, cuts: Path, registry: Registry) -> Iterator[Line]:

@@ -16,7 +16,7 @@ from evidence import part
 
 import zoo
 from recommend_real.regret import Told, Trained, every_record, read_trained
-from zoo.data import load_dataset
+from zoo.data import Dataset, load_dataset
 from zoo.recommender import find_device
 from zoo.recommender.rank import Question
 from zoo.registry import installed
@@ -34,12 +34,11 @@ def main() -> None:
     from zoo.probing import probe
 
     name, seconds, evidence = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
-    registry = installed()
-    trained = next(each for each in read_trained(evidence, registry) if each.name == name)
+    trained, dataset = find_problem(name, evidence)
     records = others(trained, evidence)
     found = probe(
         lambda: question(trained, records),
-        part(load_dataset(trained.dataset), trained.problem.samples or 0),
+        dataset,
         seconds,
         tell=lambda line: print(line, file=sys.stderr),
     )
@@ -48,12 +47,10 @@ def main() -> None:
     print(json.dumps({"name": name, "pick": pick, "allowed": seconds, **told}))
 
 
-def contenders(trained: Trained, evidence: Path) -> list[str]:
-    """The models that a probe of the problem tries."""
-    from zoo.probing import find_contenders
-
-    records = others(trained, evidence)
-    return [each.name for each in find_contenders(question(trained, records), len(trained.scores))]
+def find_problem(name: str, evidence: Path) -> tuple[Trained, Dataset]:
+    """The problem of that name, and its data."""
+    trained = next(each for each in read_trained(evidence, installed()) if each.name == name)
+    return trained, part(load_dataset(trained.dataset), trained.problem.samples or 0)
 
 
 def others(trained: Trained, evidence: Path) -> list[Evidence]:

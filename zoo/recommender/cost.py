@@ -241,12 +241,9 @@ class Plan:
         kept, largest = load.activation_bytes(precision), load.largest_bytes(precision)
         # as the backward pass begins: whatever it needs, and such gradients as are there by then
         if self._cpu:
-            if precision == "fp32":
-                kept *= CPU_KEPT_FP32.get(load.family, CPU_KEPT_OTHERS)
-                widest = CPU_LARGEST_FP32 * largest
-            else:
-                kept *= CPU_KEPT.get(load.family, CPU_KEPT_OTHERS)
-                widest = CPU_LARGEST * load.largest_bytes("fp32")
+            fp32 = precision == "fp32"
+            kept *= (CPU_KEPT_FP32 if fp32 else CPU_KEPT).get(load.family, CPU_KEPT_OTHERS)
+            widest = CPU_LARGEST_FP32 * largest if fp32 else CPU_LARGEST * load.largest_bytes("fp32")
             temporaries = self.batch * (widest + outputs)
             share = CPU_COPIES
         else:
