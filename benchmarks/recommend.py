@@ -2,13 +2,13 @@
 
     python benchmarks/recommend.py --evidence DIR [--only scores times losses] [--fit] [--smoke]
 
-`DIR` holds timm's result tables (`timm/`), the accuracies of the VTAB and UCR archives (`vtab/`, `ucr/`) and
-the points of Chinchilla's figure (`chinchilla/`). What is judged is the recommender's own code: of each data
-set, make of model or device it is told all the others' figures, coefficients are fitted anew without it, and
-what it says is held against what was measured. Regret is in points of accuracy below the best method of the
-table. Intervals are of 95% by bootstrap, over data sets or makes of models. `--fit` prints the coefficients
-that `zoo/recommender/priors.toml` ships, fitted on everything. `--smoke` goes through the same code on tables
-that are made up; the figures mean nothing.
+`DIR` holds timm's result tables (`timm/`), the accuracies of VTAB, PARC and the UCR archive (`vtab/`,
+`parc/`, `ucr/`) and the points of Chinchilla's figure (`chinchilla/`). What is judged is the recommender's
+own code: of each data set, make of model or device it is told all the others' figures, coefficients are
+fitted anew without it, and what it says is held against what was measured. Regret is in points of accuracy
+below the best method of the table. Intervals are of 95% by bootstrap, over data sets or makes of models.
+`--fit` prints the coefficients that `zoo/recommender/priors.toml` ships, fitted on everything. `--smoke`
+goes through the same code on tables that are made up; the figures mean nothing.
 """
 
 from __future__ import annotations
@@ -80,8 +80,13 @@ def _report(folder: Path, registry: Registry, arguments: argparse.Namespace) -> 
 
 
 def _scores(folder: Path, _: Registry) -> Iterator[Line]:
-    yield from scores.lines(scores.read_vtab(folder), "VTAB-1k", ("2.5", "0.8"), "Sup-100%")
-    yield from scores.lines(scores.read_ucr(folder), "UCR-128", ("1.3", "0.4"), "resnet")
+    supervised = "always ResNet-50 (Sup-100%)", "Sup-100%"
+    yield from scores.lines(scores.read_vtab(folder), "VTAB-1k", supervised, ("<= 2.5", "<= 0.8"))
+    best = "ImageNet-best, always ResNet-50", "resnet50 imagenet"
+    for name, file in (("PARC", "controlled.csv"), ("PARC, all", "all.csv")):
+        yield from scores.lines(scores.read_parc(folder, file), name, best)
+    residual = "always ResNet", "resnet"
+    yield from scores.lines(scores.read_ucr(folder), "UCR-128", residual, ("<= 1.3", "<= 0.4"))
 
 
 def _times(folder: Path, registry: Registry) -> Iterator[Line]:

@@ -92,7 +92,7 @@ def test_what_is_said_of_a_data_set_does_not_depend_on_its_own_results(tables: M
 
 
 def test_regret_is_what_the_pick_lacks_to_the_best_in_points(tables: ModuleType) -> None:
-    lines = list(tables.scores.lines(_table(tables.scores, ACCURACIES), "made up", ("1", "1"), "poor"))
+    lines = list(tables.scores.lines(_table(tables.scores, ACCURACIES), "made up", ("always poor", "poor")))
     values = {line.name: line.value for line in lines}
     assert values["made up: our static pick"] == pytest.approx(20 / 4)
     assert values["made up: our first three"] == pytest.approx(0)
@@ -113,6 +113,26 @@ def test_a_probe_loses_what_chance_makes_it_lose(tables: ModuleType) -> None:
     lost = tables.scores._probed(table, one, 2, split=False)
     assert lost == pytest.approx(100 * (0.8 - 0.6) / 3)  # once of three turns it takes the wild one
     assert tables.scores._probed(table, one, 1, split=False) == pytest.approx(0.0)
+
+
+def test_weights_are_judged_where_they_were_tried_and_did_not_fail(
+    tables: ModuleType, tmp_path: Path
+) -> None:
+    """None of the set's own weights, none whose training failed, and nothing on VOC's yes and no."""
+    (tmp_path / "parc").mkdir()
+    rows = ["Architecture,Source Dataset,Target Dataset,Oracle"]
+    for target in ("cub200", "nabird", "cifar10", "voc2007"):
+        rows += [
+            f"resnet50,{source},{target},{80 + len(target)}" for source in ("imagenet", "cub200", "places205")
+        ]
+    rows.remove("resnet50,cub200,cub200,86")
+    rows[rows.index("resnet50,places205,nabird,86")] = "resnet50,places205,nabird,-1.0"
+    (tmp_path / "parc" / "all.csv").write_text("\n".join(rows))
+    table = tables.scores.read_parc(tmp_path, "all.csv")
+    assert set(table.accuracies["cub200"]) == {"resnet50 imagenet", "resnet50 places205"}
+    assert set(table.accuracies["nabird"]) == {"resnet50 imagenet", "resnet50 cub200"}
+    assert "voc2007" not in table.problems
+    assert table.methods["resnet50 imagenet"][1].metrics == {"top1": 0.762}
 
 
 # -- times ------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ def lines(folder: Path, registry: Registry) -> Iterator[Line | str]:
         yield ""
         yield from _time_lines(rows, calibration)
         yield from _untimed_lines(folder, registry, device)
+        yield from _again_lines(rows, read_lines(folder / "again.jsonl"))
         yield ""
     yield from _whole_lines(
         list(_rows(read_lines(folder / "whole.jsonl"), WHOLE, registry, device, calibration))
@@ -98,7 +99,7 @@ def _memory_lines(rows: Sequence[Row]) -> Iterator[Line | str]:
     yield f"{title:<42} {'measured':>9} {'predicted':>9} {'error':>7} {'95% bound':>10}"
     gaps, exceeded = [], []
     for row in rows:
-        measured = row.told["peak"] - row.told["before"]
+        measured = _above(row.told)
         gaps.append(float(np.log(row.memory.value / measured)))
         exceeded.append(measured > row.memory.upper)
         figures = f"{measured / 1e6:>9.0f} {row.memory.value / 1e6:>9.0f} {_percent(gaps[-1]):>7}"
@@ -149,6 +150,25 @@ def _untimed_lines(folder: Path, registry: Registry, device: Device) -> Iterator
     yield coverage_line(
         "step, not calibrated", [abs(g) <= Z80 * row.step.sd for g, row in zip(gaps, rows, strict=True)]
     )
+
+
+def _again_lines(rows: Sequence[Row], again: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    """By how much two measurements of a case differ: no forecast can be nearer than that."""
+    second = {told["name"]: told for told in again}
+    pairs = [(row.told, second[row.case.name]) for row in rows if row.case.name in second]
+    if not pairs:
+        return
+    steps = [float(np.log(other[WORKED] / one[WORKED])) for one, other in pairs]
+    yield error_line("step, measured again", steps)
+    yield _quantile_line("step, measured again: 90th percentile", steps)
+    memory = [float(np.log(_above(other) / _above(one))) for one, other in pairs]
+    yield error_line("memory above the imports, measured again", memory)
+    yield _quantile_line("memory, measured again: 90th percentile", memory)
+
+
+def _above(told: Mapping[str, Any]) -> float:
+    """The peak of memory above the imports, in bytes."""
+    return float(told["peak"] - told["before"])
 
 
 def _whole_lines(rows: Sequence[Row]) -> Iterator[Line | str]:

@@ -14,6 +14,7 @@ from zoo.registry import Model
 
 METHODS = ("mlp", "fcn", "resnet")
 TAGS = ("From-Scratch", "Rotation", "Sup-100%", "Sup-Rotation-100%")
+ARCHITECTURES, SOURCES = ("resnet18", "resnet50"), ("imagenet", "cub200")
 DATASETS = 12  # of each archive
 MODELS = 150
 HERE = Path(__file__).parent
@@ -24,6 +25,7 @@ def write_tables(folder: Path, models: Mapping[str, Model], pairs: Iterable[Sequ
     draw = np.random.default_rng(0)
     _write_ucr(folder, draw)
     _write_vtab(folder, draw)
+    _write_parc(folder, draw)
     _write_times(folder, models, pairs, draw)
     rows = []
     for size in np.geomspace(5e7, 1e10, 8):
@@ -54,6 +56,19 @@ def _write_vtab(folder: Path, draw: np.random.Generator) -> None:
         rows.append([tag, *few, *many])
     columns = ["train_examples_if_subset", *["1000"] * len(names), *["full"] * len(names)]
     _save(folder / "vtab/results.csv", columns, rows)
+
+
+def _write_parc(folder: Path, draw: np.random.Generator) -> None:
+    rows = [
+        [architecture, source, target, 100 * _share(draw.normal(1.0 + 0.3 * place, 0.4))]
+        for target in _names("parc.csv")
+        for place, architecture in enumerate(ARCHITECTURES)
+        for source in SOURCES
+        if source != target
+    ]
+    columns = ["Architecture", "Source Dataset", "Target Dataset", "Oracle"]
+    for file in ("controlled.csv", "all.csv"):
+        _save(folder / "parc" / file, columns, rows)
 
 
 def _write_times(
