@@ -78,7 +78,17 @@ def test_between_two_timed_models_what_is_said_lies_between_theirs() -> None:
     assert calibration.at(group, 100.0) == pytest.approx((2.0, 0.02))
     assert calibration.at(group, 1.0) == pytest.approx((4.0, 0.01))
     assert calibration.at(group, 1e6) == pytest.approx((1.0, 0.03))
-    assert calibration.at("another", 100.0) == (1.0, STEP)
+    assert calibration.at(group_of(IMAGES, "rnn"), 100.0) == (1.0, STEP)
+
+
+def test_of_a_task_whose_models_are_too_slow_to_be_timed_the_family_tells_from_others() -> None:
+    known = {
+        group_of(IMAGES, "transformer"): ((80.0, 0.8, 0.02), (90.0, 0.4, 0.03)),
+        group_of("seq2seq", "transformer"): ((85.0, 0.6, 0.01),),
+        group_of(IMAGES, "cnn"): ((85.0, 3.0, 0.5),),
+    }
+    calibration = Calibration(flops={}, step_seconds=STEP, groups=known)
+    assert calibration.at(group_of("language-modeling", "transformer"), 100.0) == (0.6, 0.02)
 
 
 def test_a_time_follows_the_rates_of_the_models_family_and_group() -> None:
@@ -507,6 +517,8 @@ def test_what_is_not_known_to_fit_is_no_way_out_of_a_limit(capsys: pytest.Captur
         (("--data", "digits", "--explain", "cnn/lenet6"), "did you mean cnn/lenet5"),
         (("--data", "digits", "--explain", "cnn/textcnn"), "does not do image-classification"),
         (("--data", "digits", "--max-latency", "5parsecs"), "is not a time"),
+        (("--data", "digits", "--scratch", "--pretrained"), "--pretrained and --scratch leave no model"),
+        (("--data", "digits", "--pretrained", "--scratch"), "--pretrained and --scratch leave no model"),
     ],
 )
 def test_nonsense_is_told_in_one_line(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.output import json_option, print_json, print_table
+from zoo.cli.output import json_option, print_json, print_table, weights_option
 from zoo.columns import select, takes_part, top1
 from zoo.errors import ZooError
 from zoo.listing import as_record
@@ -28,7 +28,7 @@ PUBLISHED = COLUMNS.index("top-1")
 @click.option("--plugin", help="Only models of this plugin.")
 @click.option("--license", help="Only models or weights under this licence, such as apache-2.0.")
 @click.option("--commercial", is_flag=True, help="Only models and weights that may be used commercially.")
-@click.option("--pretrained/--scratch", default=None, help="Only models with, or without, weights.")
+@weights_option("Only models {} weights.")
 @click.option("--max-params", metavar="N", help="Only models of at most so many parameters, such as 5M.")
 @click.option(
     "--fits", metavar="SIZE", help="Only what can be trained in so much memory, or on that device: 8GB, 4090."

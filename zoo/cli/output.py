@@ -23,6 +23,36 @@ device_option = click.option(
 )
 
 
+def weights_option(told: str) -> Callable[[F], F]:
+    """`--pretrained` or `--scratch`, as a `pretrained` of true, false or None; both together are an error.
+
+    `told` is the help of the first, where `{}` stands for `with` or, of the second, `without`.
+    """
+
+    def decide(ctx: click.Context, parameter: click.Parameter, value: bool | None) -> bool | None:
+        before: bool | None = ctx.params.get("pretrained")
+        wanted = parameter.name == "pretrained" if value else before
+        if before is not None and wanted != before:
+            raise click.UsageError("--pretrained and --scratch leave no model; say one of them, or neither")
+        ctx.params["pretrained"] = wanted
+        return wanted
+
+    def add(command: F) -> F:
+        for name, word in (("scratch", "without"), ("pretrained", "with")):
+            kept = name == "pretrained"
+            command = click.option(
+                f"--{name}",
+                is_flag=True,
+                default=None,
+                callback=decide,
+                expose_value=kept,
+                help=told.format(word),
+            )(command)
+        return command
+
+    return add
+
+
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

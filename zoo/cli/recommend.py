@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.output import json_option, print_json, print_lines, print_table
+from zoo.cli.output import json_option, print_json, print_lines, print_table, weights_option
 from zoo.errors import SpecError, ZooError
 from zoo.registry import installed
 from zoo.specs import Budget, Problem, convert
@@ -57,9 +57,7 @@ BYTES = 259  # tokens of byte-level text: padding, 256 bytes, begin, end
     default="balanced",
     show_default=True,
 )
-@click.option(
-    "--pretrained/--scratch", default=None, help="Only with weights to start from, or only without."
-)
+@weights_option("Only {} weights to start from.")
 @click.option("--offline", is_flag=True, help="Only weights that are on this machine.")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--explain", "name", metavar="MODEL", help="How each number of one model came about.")

@@ -80,12 +80,15 @@ class Calibration(Record, frozen=True, kw_only=True):
         """What the rates' seconds of a sample are to be multiplied by, and the seconds of a step besides.
 
         Both are those of the model itself where it was timed, else of the timed ones of nearest intensity;
-        between two of them they are drawn straight, over the logarithm of the intensity.
+        between two of them they are drawn straight, over the logarithm of the intensity. Of a task at which
+        none of the family was timed, they are in the middle of what the family takes at others.
         """
         if found := self.models.get(f"{group} {model}"):
             return found
         points = sorted(self.groups.get(group, ()))
-        if not points or intensity <= 0:
+        if not points:
+            return self._at_other_tasks(group)
+        if intensity <= 0:
             return 1.0, self.step_seconds
         place = min(max(intensity, points[0][0]), points[-1][0])
         before = max(point for point in points if point[0] <= place)
@@ -94,6 +97,15 @@ class Calibration(Record, frozen=True, kw_only=True):
         share = math.log(place / before[0]) / span if span else 0.0
         factor = before[1] * (after[1] / before[1]) ** share
         return factor, before[2] + share * (after[2] - before[2])
+
+    def _at_other_tasks(self, group: str) -> tuple[float, float]:
+        """Likewise, in the middle of what models of the group's family take at whatever task."""
+        end = f" {group.rpartition(' ')[2]}"
+        points = [point for name, some in self.groups.items() if name.endswith(end) for point in some]
+        if not points:
+            return 1.0, self.step_seconds
+        factors, steps = sorted(point[1] for point in points), sorted(point[2] for point in points)
+        return factors[len(points) // 2], steps[len(points) // 2]
 
 
 class _Store(Record, frozen=True, kw_only=True):

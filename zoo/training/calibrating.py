@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +24,8 @@ from zoo.training.engine import Engine
 from zoo.training.timing import Clock, Timer, step_seconds
 
 TASK, CLASSES, SIDE = "image-classification", 10, 32
-QUICK_SECONDS = 0.25  # of a step, by the law of the small networks, for a model that is timed
-LEAST, MOST = 4, 64  # samples at once
+QUICK_SECONDS, SLOW_SECONDS = 0.25, 1.0  # of a step, by the law of the small networks: see `_chosen`
+LEAST, MOST = 16, 64  # samples at once: of fewer, convolutions on a CPU take up to twice as long each
 LEAST_SHARE = 0.3  # of a step, that its samples take
 FEW = 10  # models of a group, of which all are timed
 SPREAD = 0.05, 0.2, 0.5, 0.8, 0.95  # places of those that are timed among many, by operations for a byte
@@ -38,6 +40,20 @@ class Sample:
     batch: int
 
 
+class _Candidate(NamedTuple):
+    """A model that may be timed at its reference problem."""
+
+    model: Model
+    task: str
+    plan: Plan
+    load: Load
+
+    @property
+    def intensity(self) -> float:
+        """The operations for a byte that is kept."""
+        return 6 * self.load.macs / max(1.0, self.load.activation_bytes(self.plan.precision))
+
+
 def calibrate(
     registry: Registry,
     *,
@@ -48,7 +64,7 @@ def calibrate(
     """What trainings on this machine's `device` reach, in the precision that is chosen here and in fp32.
 
     First small networks that stand for a family each, then installed models of every task, in a process of
-    their own. It takes one or two minutes of a machine that does nothing else meanwhile; `tell` gets a line
+    their own. It takes two or three minutes of a machine that does nothing else meanwhile; `tell` gets a line
     for each. A `clock` of the processor's time leaves out what other work takes from it.
     """
     problem = _problem()
@@ -61,7 +77,8 @@ def calibrate(
     groups: dict[str, list[tuple[float, float, float]]] = {}
     models: dict[str, tuple[float, float]] = {}
     with Timer(device=device, clock=clock) as timer:
-        for model, task, plan, load in _chosen(registry, place, found):
+        for candidate in _chosen(registry, place, found):
+            model, plan, load = candidate.model, candidate.plan, candidate.load
             recipes = _quartered(plan.recipe)
             few = timer.seconds(model.name, recipes[0])
             many = None if few is None else timer.seconds(model.name, recipes[1])
@@ -74,9 +91,8 @@ def calibrate(
             small, large = (each.batch_size for each in recipes)
             tell(f"{model.name}: {1000 * many:.1f} ms a step of {large}, {1000 * few:.1f} ms of {small}")
             each = max((many - few) / (large - small), LEAST_SHARE * many / large)
-            intensity = 6 * load.macs / max(1.0, load.activation_bytes(plan.precision))
-            point = intensity, each / foreseen, max(0.0, many - large * each)
-            group = group_of(task, load.family)
+            point = candidate.intensity, each / foreseen, max(0.0, many - large * each)
+            group = group_of(candidate.task, load.family)
             groups.setdefault(group, []).append(point)
             models[f"{group} {load.name}"] = point[1:]
     return found.replace(groups={name: tuple(group) for name, group in groups.items()}, models=models)
@@ -111,9 +127,13 @@ def _time_sample(
     )
 
 
-def _chosen(registry: Registry, place: Device, found: Calibration) -> Iterator[tuple[Model, str, Plan, Load]]:
-    """Each plugin's quick models of a task and family; of many some, from few to many operations a byte."""
-    groups: dict[str, list[tuple[float, str, Model, str, Plan, Load]]] = {}
+def _chosen(registry: Registry, place: Device, found: Calibration) -> Iterator[_Candidate]:
+    """Each plugin's quick models of a task and family; of many some, from few to many operations a byte.
+
+    Batches are halved until a step is quick, or they are of the `LEAST` samples; models whose steps are
+    slow even then are left out.
+    """
+    groups: dict[str, list[_Candidate]] = {}
     for model in registry.models.values():
         problem = model.spec.reference
         if problem is None or model.spec.facts is None:
@@ -123,19 +143,23 @@ def _chosen(registry: Registry, place: Device, found: Calibration) -> Iterator[t
             continue
         planned = partial(Plan, device=place, calibration=found, exact=problem.keeps_fp32)
         plan = planned(_shortened(resolve_recipe(model, problem.task)))
-        cost = plan.step_seconds(load)
-        while cost and plan.recipe.batch_size > LEAST and cost.value > QUICK_SECONDS:
-            plan = planned(plan.recipe.replace(batch_size=plan.recipe.batch_size // 2))
-            cost = plan.step_seconds(load)
-        if cost is not None and cost.value <= QUICK_SECONDS:
+        while plan.recipe.batch_size > LEAST and _seconds(plan, load) > QUICK_SECONDS:
+            plan = planned(plan.recipe.replace(batch_size=max(LEAST, plan.recipe.batch_size // 2)))
+        if _seconds(plan, load) <= SLOW_SECONDS:
             name = f"{model.plugin.name} {group_of(problem.task, load.family)}"
-            intensity = load.macs / max(1.0, load.activation_bytes(plan.precision))
-            groups.setdefault(name, []).append((intensity, model.name, model, problem.task, plan, load))
+            groups.setdefault(name, []).append(_Candidate(model, problem.task, plan, load))
     for group in groups.values():
-        ordered = sorted(group, key=lambda entry: entry[:2])
+        ordered = sorted(group, key=lambda each: (each.intensity, each.model.name))
         last = len(ordered) - 1
         some = sorted({round(share * last) for share in SPREAD})
-        yield from (ordered[row][2:] for row in (range(last + 1) if last < FEW else some))
+        for row in range(last + 1) if last < FEW else some:
+            yield ordered[row]
+
+
+def _seconds(plan: Plan, load: Load) -> float:
+    """Of a step, by the law of the small networks."""
+    cost = plan.step_seconds(load)
+    return math.inf if cost is None else cost.value
 
 
 def _shortened(recipe: Recipe) -> Recipe:
