@@ -29,7 +29,7 @@ def devices(ctx: click.Context, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def calibrate(ctx: click.Context, device: str, as_json: bool) -> None:
-    """Time this machine, in two or three minutes, for what is told of times from now on."""
+    """Time this machine, in two to four minutes, for what is told of times from now on."""
     from zoo.recommender import find_device
     from zoo.recommender.calibration import read_calibrations, write_calibration
     from zoo.training.calibrating import calibrate as time_here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -27,6 +27,7 @@ TASK, CLASSES, SIDE = "image-classification", 10, 32
 QUICK_SECONDS, SLOW_SECONDS = 0.25, 1.0  # of a step, by the law of the small networks: see `_chosen`
 LEAST, MOST = 16, 64  # samples at once: of fewer, convolutions on a CPU take up to twice as long each
 LEAST_SHARE = 0.3  # of a step, that its samples take
+ROUNDS = 2  # through all models: many a machine is a quarter slower for some seconds
 FEW = 10  # models of a group, of which all are timed
 SPREAD = 0.05, 0.2, 0.5, 0.8, 0.95  # places of those that are timed among many, by operations for a byte
 
@@ -64,8 +65,8 @@ def calibrate(
     """What trainings on this machine's `device` reach, in the precision that is chosen here and in fp32.
 
     First small networks that stand for a family each, then installed models of every task, in a process of
-    their own. It takes two or three minutes of a machine that does nothing else meanwhile; `tell` gets a line
-    for each. A `clock` of the processor's time leaves out what other work takes from it.
+    their own, twice each. It takes two to four minutes of a machine that does nothing else meanwhile; `tell`
+    gets a line for each. A `clock` of the processor's time leaves out what other work takes from it.
     """
     problem = _problem()
     chosen = Engine(Recipe(), problem, device=device).precision
@@ -73,29 +74,52 @@ def calibrate(
     for precision in dict.fromkeys((chosen, "fp32")):
         timings[precision] = [_time_sample(sample, precision, device, clock, tell) for sample in SAMPLES]
     found = fit_timings(timings, measured=datetime.date.today().isoformat())
-    place = find_device(registry, device)
+    taken: dict[str, list[tuple[float, float]]] = {}
+    candidates = list(_chosen(registry, find_device(registry, device), found))
+    with Timer(device=device, clock=clock) as timer:
+        for _ in range(ROUNDS):
+            failed = set()
+            for each in candidates:
+                pair = _time_model(each, timer, tell)
+                if pair is None:
+                    failed.add(each.model.name)
+                else:
+                    taken.setdefault(each.model.name, []).append(pair)
+            candidates = [each for each in candidates if each.model.name not in failed]
     groups: dict[str, list[tuple[float, float, float]]] = {}
     models: dict[str, tuple[float, float]] = {}
-    with Timer(device=device, clock=clock) as timer:
-        for candidate in _chosen(registry, place, found):
-            model, plan, load = candidate.model, candidate.plan, candidate.load
-            recipes = _quartered(plan.recipe)
-            few = timer.seconds(model.name, recipes[0])
-            many = None if few is None else timer.seconds(model.name, recipes[1])
-            if few is None or many is None:
-                tell(f"{model.name}: left out, its training fails here")
-                continue
-            foreseen = plan.sample_seconds(load)
-            if not foreseen:
-                continue
-            small, large = (each.batch_size for each in recipes)
-            tell(f"{model.name}: {1000 * many:.1f} ms a step of {large}, {1000 * few:.1f} ms of {small}")
-            each = max((many - few) / (large - small), LEAST_SHARE * many / large)
-            point = candidate.intensity, each / foreseen, max(0.0, many - large * each)
-            group = group_of(candidate.task, load.family)
-            groups.setdefault(group, []).append(point)
-            models[f"{group} {load.name}"] = point[1:]
+    for each in candidates:
+        if point := _point(each, taken[each.model.name]):
+            group = group_of(each.task, each.load.family)
+            groups.setdefault(group, []).append((each.intensity, *point))
+            models[f"{group} {each.load.name}"] = point
     return found.replace(groups={name: tuple(group) for name, group in groups.items()}, models=models)
+
+
+def _time_model(
+    candidate: _Candidate, timer: Timer, tell: Callable[[str], object]
+) -> tuple[float, float] | None:
+    """The seconds of a step in small batches and in large ones; None, which is told of, where it fails."""
+    name, recipes = candidate.model.name, _quartered(candidate.plan.recipe)
+    few = timer.seconds(name, recipes[0])
+    many = None if few is None else timer.seconds(name, recipes[1])
+    if few is None or many is None:
+        tell(f"{name}: left out, its training fails here")
+        return None
+    small, large = (each.batch_size for each in recipes)
+    tell(f"{name}: {1000 * many:.1f} ms a step of {large}, {1000 * few:.1f} ms of {small}")
+    return few, many
+
+
+def _point(candidate: _Candidate, pairs: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+    """How many times as long a sample takes as by the rates alone, and the seconds of a step besides."""
+    foreseen = candidate.plan.sample_seconds(candidate.load)
+    if not foreseen:
+        return None
+    few, many = (sum(seconds) / len(pairs) for seconds in zip(*pairs, strict=True))
+    small, large = (recipe.batch_size for recipe in _quartered(candidate.plan.recipe))
+    each = max((many - few) / max(1, large - small), LEAST_SHARE * many / large)
+    return each / foreseen, max(0.0, many - large * each)
 
 
 def _quartered(recipe: Recipe) -> tuple[Recipe, Recipe]:

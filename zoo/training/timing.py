@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 Clock = Literal["perf_counter", "process_time"]  # of the module `time`
 
 WARM = 2  # first steps, which are slower
-STEPS = 3, 40  # that are timed, at least and at most
-SECONDS = 0.5  # after which a model has been timed for long enough
+STEPS = 2, 40  # that are timed, at least and at most
+SECONDS = 0.25  # after which a model has been timed for long enough
 PATIENCE_SECONDS = 60.0  # with a model in the other process, its imports among them
 
 
