@@ -1,15 +1,15 @@
 """The recommender beside real trainings here: what `recommend.py --only runs zoo cuts` says.
 
-    python benchmarks/recommend_runs.py [costs calibrate again whole probes cuts] [--runs DIR] [--minutes M]
-        [--only GLOB]
+    python benchmarks/recommend_runs.py [costs calibrate again allocated whole probes cuts]
+        [--runs DIR] [--minutes M] [--only GLOB]
 
 `costs` trains each of `recommend_real/cases.py` for a few steps in a process of its own and notes its peak
 of memory above what was in memory after the imports, and the seconds of a step. `calibrate` times the
 machine as `zoo devices calibrate` does. `again` does once more what `costs` does: the machine is not the
-same all day, and no forecast can be nearer than two measurements are to each other. `whole` makes five
-trainings by the models' own recipes. `probes` asks `zoo recommend --probe` about data sets of which
-`zoo/recommender/evidence.json` knows what models reach. `cuts` trains the contenders of such probes for
-several lengths of time.
+same all day, and no forecast can be nearer than two measurements are to each other. `allocated` asks torch
+how much it allocates itself for a step. `whole` makes five trainings by the models' own recipes. `probes`
+asks `zoo recommend --probe` about data sets of which `zoo/recommender/evidence.json` knows what models
+reach. `cuts` trains the contenders of such probes for several lengths of time.
 
 Results are lines of JSON in `--runs`; what is there is not measured again, so that several goes make a whole.
 All runs in one thread, and next to the seconds on the clock stand those of the processor: these are the same
@@ -34,7 +34,8 @@ from recommend_real.regret import EVIDENCE
 SMOKE_SECONDS = 10.0
 HERE = Path(__file__).parent
 SECONDS = 900  # for one process, at most
-PARTS = ("costs", "calibrate", "again", "whole", "probes", "cuts")
+PARTS = ("costs", "calibrate", "again", "allocated", "whole", "probes", "cuts")
+MODULES = {"costs": "worker", "again": "worker", "whole": "worker", "calibrate": "timing"}
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def _missing(arguments: argparse.Namespace) -> Iterator[tuple[str, str, list[str
             if fnmatchcase(name, arguments.only) and name not in known
         ]
         for name in names[:1] if arguments.smoke else names:
-            module = {"calibrate": "timing", "probes": "probes", "cuts": "cuts"}.get(part, "worker")
+            module = MODULES.get(part, part)
             seconds = str(SMOKE_SECONDS if arguments.smoke else arguments.probe)
             evidence = str(arguments.evidence)
             lengths = [str(SMOKE_SECONDS)] if arguments.smoke else []

@@ -14,7 +14,7 @@ from recommend_real import read_lines
 from recommend_real.cases import CASES, WHOLE, Case
 from zoo.recipes import resolve_recipe
 from zoo.recommender.calibration import Calibration
-from zoo.recommender.cost import IMPORTED_BYTES, SPEEDS, Z80, Cost, Plan
+from zoo.recommender.cost import FP32, IMPORTED_BYTES, SPEEDS, Z80, Cost, Plan
 from zoo.recommender.devices import find_device
 from zoo.recommender.facts import load_at, shape_seen
 from zoo.registry import Registry
@@ -42,6 +42,7 @@ def lines(folder: Path, registry: Registry) -> Iterator[Line | str]:
     rows = list(_rows(read_lines(folder / "costs.jsonl"), CASES, registry, device, calibration))
     if rows:
         yield from _memory_lines(rows)
+        yield from _allocated_lines(rows, read_lines(folder / "allocated.jsonl"), registry)
         yield ""
         yield from _time_lines(rows, calibration)
         yield from _untimed_lines(folder, registry, device)
@@ -113,6 +114,37 @@ def _memory_lines(rows: Sequence[Row]) -> Iterator[Line | str]:
     whole = [float(np.log((row.memory.value + row.told["before"]) / row.told["peak"])) for row in rows]
     yield error_line("memory of the whole process", whole)
     yield _quantile_line("memory of the whole process: 90th percentile", whole)
+
+
+def _allocated_lines(
+    rows: Sequence[Row], told: Sequence[Mapping[str, Any]], registry: Registry
+) -> Iterator[Line]:
+    """What torch itself allocates for a step beside the facts' sum, and how much more the process takes."""
+    known, gaps, taken = {row.case.name: row for row in rows}, [], []
+    for entry in told:
+        if row := known.get(entry["name"]):
+            gaps.append(float(np.log(_by_facts(row.case, registry) / entry["bytes"])))
+            taken.append(_above(row.told) / entry["bytes"])
+    if not gaps:
+        return
+    yield error_line("what torch allocates, by the facts", gaps)
+    yield _quantile_line("what torch allocates, by the facts: 90th percentile", gaps)
+    for name, share in (("the middle one", 0.5), ("a tenth is below", 0.1), ("a tenth is above", 0.9)):
+        value, low, high = bootstrap(taken, lambda sample, share=share: float(np.quantile(sample, share)))
+        yield Line(f"memory over what torch allocates: {name}", value, low, high, " x", "", len(taken))
+
+
+def _by_facts(case: Case, registry: Registry) -> float:
+    """Bytes of weights, optimizer and, in a step, of activations with the largest tensor, or of gradients."""
+    model, problem = registry.models[case.model], case.problem
+    recipe = resolve_recipe(
+        model, case.task, samples=problem.samples, overrides={**case.settings, "precision": "fp32"}
+    )
+    load = load_at(model.spec, problem, shape_seen(model.spec, problem, recipe))
+    assert load is not None  # all cases have facts
+    parts = Plan(recipe, find_device(registry, "cpu")).memory_parts(load)
+    sample = load.activation_bytes("fp32") + load.largest_bytes("fp32") + FP32 * load.outputs
+    return parts["weights and optimizer"] + max(FP32 * load.parameters, case.batch * sample)
 
 
 def _time_lines(rows: Sequence[Row], calibration: Calibration | None) -> Iterator[Line | str]:
