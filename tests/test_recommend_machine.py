@@ -91,6 +91,34 @@ def test_of_a_task_whose_models_are_too_slow_to_be_timed_the_family_tells_from_o
     assert calibration.at(group_of("language-modeling", "transformer"), 100.0) == (0.6, 0.02)
 
 
+def test_models_are_timed_in_batches_that_are_not_small_but_for_those_that_train_so() -> None:
+    """On a machine so slow that every step would want a smaller batch."""
+    from zoo.recipes import resolve_recipe
+    from zoo.training.calibrating import LEAST, _chosen
+
+    registry = installed()
+    found = fit_timings(
+        {"fp32": [each._replace(seconds=30 * each.seconds) for each in _timings()]}, measured=""
+    )
+    chosen = list(_chosen(registry, find_device(registry, "cpu"), found))
+    assert chosen
+    for each in chosen:
+        usual = resolve_recipe(each.model, each.task).batch_size
+        assert each.plan.recipe.batch_size >= min(LEAST, usual)
+
+
+def test_what_was_timed_twice_counts_by_its_mean() -> None:
+    from zoo.training.calibrating import _chosen, _point
+
+    registry = installed()
+    found = fit_timings({"fp32": _timings()}, measured="")
+    each = next(_chosen(registry, find_device(registry, "cpu"), found))
+    once, twice = _point(each, [(0.03, 0.1)]), _point(each, [(0.02, 0.08), (0.04, 0.12)])
+    assert once == pytest.approx(twice)
+    assert once is not None
+    assert once[1] > 0
+
+
 def test_a_time_follows_the_rates_of_the_models_family_and_group() -> None:
     registry = installed()
     model, _ = registry.model("cnn/lenet5")

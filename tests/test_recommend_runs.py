@@ -117,6 +117,7 @@ def test_where_nothing_was_measured_what_studies_say_beside_others_orders_the_mo
 def test_costs_are_held_against_what_the_recommender_says(tmp_path: Path) -> None:
     from recommend_real import costs
     from recommend_real.cases import CASES
+    from recommend_tables.common import Line
 
     case = next(case for case in CASES if case.model == "cnn/convnet")
     row: dict[str, Any] = {
@@ -129,9 +130,17 @@ def test_costs_are_held_against_what_the_recommender_says(tmp_path: Path) -> Non
     }
     registry = installed()
     (tmp_path / "costs.jsonl").write_text(json.dumps({**row, "peak": 10**12}) + "\n")
+    (tmp_path / "again.jsonl").write_text(
+        json.dumps({**row, "peak": 10**12, "step_cpu_seconds": 0.04}) + "\n"
+    )
+    (tmp_path / "allocated.jsonl").write_text(json.dumps({"name": row["name"], "bytes": 10**12 / 4}) + "\n")
     printed = [str(line) for line in costs.lines(tmp_path, registry)]
+    values = {line.name: line.value for line in costs.lines(tmp_path, registry) if isinstance(line, Line)}
     assert any(line.startswith(case.name) and line.endswith("exceeded") for line in printed)
     assert any(line.startswith("step, not calibrated") for line in printed)
+    assert values["step, measured again"] == pytest.approx(100 * (0.04 / 0.02 - 1))
+    assert values["memory above the imports, measured again"] == pytest.approx(0)
+    assert values["memory over what torch allocates: the middle one"] == pytest.approx(4, rel=0.01)
     (found,) = costs.read_lines(tmp_path / "costs.jsonl")
     assert found["peak"] == 10**12
 
