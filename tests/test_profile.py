@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import zoo
+from zoo.cli import main
 from zoo.profile import example_inputs, profile
 
 FP32, BF16 = 4, 2  # bytes an element
@@ -222,3 +223,15 @@ def test_example_inputs_follow_the_default_device() -> None:
     with torch.device("meta"):
         (history,) = example_inputs(problem, 2)
     assert history.is_meta
+
+
+def test_the_command_says_which_model_it_is_at_unless_asked_not_to(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for options in ((), ("-q",)):
+        with pytest.raises(SystemExit) as ended:
+            main([*options, "profile", "cnn/lenet5"])
+        assert not ended.value.code
+        told = capsys.readouterr()
+        assert "cnn/lenet5" in told.out
+        assert ("tracing cnn/lenet5, 1 of 1" in told.err) == (not options)

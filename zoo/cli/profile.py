@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from zoo.cli.output import print_table
+from zoo.cli.output import print_table, progress_console
 from zoo.errors import SpecError
+from zoo.paths import write_whole
 from zoo.registry import installed
 from zoo.specs import Facts, to_builtins
 from zoo.units import format_bytes, format_count
@@ -18,7 +19,8 @@ from zoo.units import format_bytes, format_count
 @click.command()
 @click.argument("pattern")
 @click.option("--write", is_flag=True, help="Write facts.json into the package of the models' plugin.")
-def profile(pattern: str, write: bool) -> None:
+@click.pass_context
+def profile(ctx: click.Context, pattern: str, write: bool) -> None:
     """Trace the models that PATTERN matches, such as 'cnn/*', at their reference problems.
 
     Smaller and larger ones are traced as well, and stated where their costs do not follow from the
@@ -31,7 +33,9 @@ def profile(pattern: str, write: bool) -> None:
     if not models:
         raise SpecError("profile", [f"no model matches {pattern!r}; see 'zoo list'"])
     rows, found = [], {}
-    for model in models:
+    console = progress_console(ctx)
+    for number, model in enumerate(models, start=1):
+        console.print(f"tracing {model.name}, {number} of {len(models)}")
         facts = found[model.name] = trace_facts(registry, model)
         kept = ", ".join(f"{format_bytes(size)} {name}" for name, size in facts.activation_bytes.items())
         rows.append((model.name, format_count(facts.parameters), format_count(facts.macs), kept))
@@ -48,5 +52,5 @@ def _write(package: str, facts: dict[str, Facts]) -> str:
     path = Path(str(importlib.import_module(package).__file__)).with_name("facts.json")
     before = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
     merged = dict(sorted({**before, **{name: to_builtins(fact) for name, fact in facts.items()}}.items()))
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(merged), indent=1) + b"\n")
+    write_whole(path, msgspec.json.format(msgspec.json.encode(merged), indent=1) + b"\n")
     return f"written: {path}"
