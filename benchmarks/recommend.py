@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 import recommend_real
-from recommend_tables import losses, made_up, scores, times
+from recommend_tables import losses, made_up, parc, scores, times
 from recommend_tables.common import Line, header
 
 from zoo.registry import Registry, installed
@@ -84,7 +84,7 @@ def _scores(folder: Path, _: Registry) -> Iterator[Line]:
     yield from scores.lines(scores.read_vtab(folder), "VTAB-1k", supervised, ("<= 2.5", "<= 0.8"))
     best = "ImageNet-best, always ResNet-50", "resnet50 imagenet"
     for name, file in (("PARC", "controlled.csv"), ("PARC, all", "all.csv")):
-        yield from scores.lines(scores.read_parc(folder, file), name, best)
+        yield from scores.lines(parc.read_parc(folder, file), name, best)
     residual = "always ResNet", "resnet"
     yield from scores.lines(scores.read_ucr(folder), "UCR-128", residual, ("<= 1.3", "<= 0.4"))
 

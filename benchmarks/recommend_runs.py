@@ -5,11 +5,11 @@
 
 `costs` trains each of `recommend_real/cases.py` for a few steps in a process of its own and notes its peak
 of memory above what was in memory after the imports, and the seconds of a step. `calibrate` times the
-machine as `zoo devices calibrate` does. `again` does once more what `costs` does: the machine is not the
-same all day, and no forecast can be nearer than two measurements are to each other. `allocated` asks torch
-how much it allocates itself for a step. `whole` makes five trainings by the models' own recipes. `probes`
-asks `zoo recommend --probe` about data sets of which `zoo/recommender/evidence.json` knows what models
-reach. `cuts` trains the contenders of such probes for several lengths of time.
+machine as `zoo devices calibrate` does. `again` does once more what `costs` does, to see by how much a case
+differs from itself. `allocated` asks torch how much it allocates itself for a step. `whole` makes five
+trainings by the models' own recipes. `probes` asks `zoo recommend --probe` about data sets of which
+`zoo/recommender/evidence.json` knows what models reach. `cuts` trains the contenders of such probes for
+several lengths of time.
 
 Results are lines of JSON in `--runs`; what is there is not measured again, so that several goes make a whole.
 All runs in one thread, and next to the seconds on the clock stand those of the processor: these are the same

@@ -148,6 +148,21 @@ def test_a_group_s_name_lists_its_models(install: Site, capsys: Capture) -> None
     assert document(capsys, "list", "wid")["models"] == []
 
 
+def test_models_with_weights_are_listed_or_those_without_but_not_both_at_once(
+    install: Site, capsys: Capture
+) -> None:
+    install("good", LARGE)
+    counts = {
+        options: len(document(capsys, "list", "good/*", *options)["models"])
+        for options in ((), ("--pretrained",), ("--scratch",), ("--scratch", "--scratch"))
+    }
+    assert counts == {(): 61, ("--pretrained",): 2, ("--scratch",): 59, ("--scratch", "--scratch"): 59}
+    for options in (("--pretrained", "--scratch"), ("--scratch", "--pretrained")):
+        status, out, err = run(capsys, "list", *options)
+        assert (status, out) == (2, "")
+        assert "leave no model" in err
+
+
 def test_the_list_is_sorted_by_a_column(install: Site, capsys: Capture) -> None:
     install("good", LARGE)
     best = document(capsys, "list", "--sort", "top1")["models"]

@@ -28,6 +28,7 @@ def import_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(FOLDER)
     before = set(sys.modules)
     import recommend_tables.losses
+    import recommend_tables.parc
     import recommend_tables.scores
     import recommend_tables.times
 
@@ -67,7 +68,7 @@ def _table(scores: ModuleType, accuracies: dict[str, dict[str, float]]) -> Any:
         for method, score in row.items()
     ]
     models = {method: (scores._model("ucr", method, "cnn", problem.task), None) for method in methods}
-    return scores.Table(scores._task(problem.task), problems, accuracies, records, models)
+    return scores.Table(scores.task_of(problem.task), problems, accuracies, records, models)
 
 
 ACCURACIES = {
@@ -128,7 +129,7 @@ def test_weights_are_judged_where_they_were_tried_and_did_not_fail(
     rows.remove("resnet50,cub200,cub200,86")
     rows[rows.index("resnet50,places205,nabird,86")] = "resnet50,places205,nabird,-1.0"
     (tmp_path / "parc" / "all.csv").write_text("\n".join(rows))
-    table = tables.scores.read_parc(tmp_path, "all.csv")
+    table = tables.parc.read_parc(tmp_path, "all.csv")
     assert set(table.accuracies["cub200"]) == {"resnet50 imagenet", "resnet50 places205"}
     assert set(table.accuracies["nabird"]) == {"resnet50 imagenet", "resnet50 cub200"}
     assert "voc2007" not in table.problems

@@ -88,23 +88,47 @@ def test_of_a_task_whose_models_are_too_slow_to_be_timed_the_family_tells_from_o
         group_of(IMAGES, "cnn"): ((85.0, 3.0, 0.5),),
     }
     calibration = Calibration(flops={}, step_seconds=STEP, groups=known)
-    assert calibration.at(group_of("language-modeling", "transformer"), 100.0) == (0.6, 0.02)
+    assert calibration.at(group_of("language-modeling", "transformer"), 100.0) == (0.6, STEP)
 
 
-def test_models_are_timed_in_batches_that_are_not_small_but_for_those_that_train_so() -> None:
-    """On a machine so slow that every step would want a smaller batch."""
+def test_models_are_timed_in_batches_that_are_not_small_and_left_out_where_that_is_slow() -> None:
+    """On a machine a hundred times as slow fewer are timed, and those in no smaller batches than 16."""
     from zoo.recipes import resolve_recipe
-    from zoo.training.calibrating import LEAST, _chosen
+    from zoo.training.calibrating import _chosen
+
+    registry, counts = installed(), []
+    for slower in (1, 100):
+        timings = [each._replace(seconds=slower * each.seconds) for each in _timings()]
+        found = fit_timings({"fp32": timings}, measured="")
+        chosen = list(_chosen(registry, find_device(registry, "cpu"), found))
+        for each in chosen:
+            usual = resolve_recipe(each.model, each.task).batch_size
+            assert min(16, usual) <= each.plan.recipe.batch_size <= 64
+        counts.append(len(chosen))
+    assert 0 < counts[1] < counts[0]
+
+
+def test_a_model_that_stalls_once_keeps_what_was_timed_before() -> None:
+    from zoo.training.calibrating import _chosen, _time_models
+
+    class Stalling:
+        """Times nothing any more after the first two steps."""
+
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        def seconds(self, name: str, _: zoo.Recipe) -> float | None:
+            self.asked.append(name)
+            return 0.1 * len(self.asked) if len(self.asked) <= 2 else None
 
     registry = installed()
-    found = fit_timings(
-        {"fp32": [each._replace(seconds=30 * each.seconds) for each in _timings()]}, measured=""
-    )
-    chosen = list(_chosen(registry, find_device(registry, "cpu"), found))
-    assert chosen
-    for each in chosen:
-        usual = resolve_recipe(each.model, each.task).batch_size
-        assert each.plan.recipe.batch_size >= min(LEAST, usual)
+    found = fit_timings({"fp32": _timings()}, measured="")
+    first, second = list(_chosen(registry, find_device(registry, "cpu"), found))[:2]
+    timer, told = Stalling(), list[str]()
+    taken = _time_models([first, second], timer, told.append)  # type: ignore[arg-type]
+    assert taken == {first.model.name: [pytest.approx((0.1, 0.2))]}
+    assert timer.asked == [first.model.name, first.model.name, second.model.name, first.model.name]
+    assert sum("left out" in line for line in told) == 2
 
 
 def test_what_was_timed_twice_counts_by_its_mean() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,23 @@ def test_costs_are_held_against_what_the_recommender_says(tmp_path: Path) -> Non
     assert values["memory over what torch allocates: the middle one"] == pytest.approx(4, rel=0.01)
     (found,) = costs.read_lines(tmp_path / "costs.jsonl")
     assert found["peak"] == 10**12
+
+
+def test_what_torch_allocates_for_a_step_is_near_what_the_facts_come_to(tmp_path: Path) -> None:
+    from recommend_real import costs
+    from recommend_real.cases import CASES
+
+    case = next(case for case in CASES if case.model == "cnn/convnet")
+    done = subprocess.run(
+        [sys.executable, "-m", "recommend_real.allocated", case.name],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=BENCHMARKS,
+    )
+    told = json.loads(done.stdout)
+    assert told["name"] == case.name
+    assert told["bytes"] == pytest.approx(costs._by_facts(case, installed()), rel=0.15)
 
 
 def test_every_case_names_an_installed_model_that_does_its_task() -> None:

@@ -41,8 +41,9 @@ def lines(folder: Path, registry: Registry) -> Iterator[Line | str]:
     calibration = convert(found[-1]["calibration"], Calibration, where="calibrate.jsonl") if found else None
     rows = list(_rows(read_lines(folder / "costs.jsonl"), CASES, registry, device, calibration))
     if rows:
-        yield from _memory_lines(rows)
-        yield from _allocated_lines(rows, read_lines(folder / "allocated.jsonl"), registry)
+        allocated = dict(_allocated(rows, read_lines(folder / "allocated.jsonl"), registry))
+        yield from _memory_lines(rows, allocated)
+        yield from _allocated_lines(rows, allocated)
         yield ""
         yield from _time_lines(rows, calibration)
         yield from _untimed_lines(folder, registry, device)
@@ -95,17 +96,19 @@ def _threaded(device: Device, threads: int) -> Device:
 # -- what is printed --------------------------------------------------------------------------
 
 
-def _memory_lines(rows: Sequence[Row]) -> Iterator[Line | str]:
-    title = "peak of memory above the imports, MB"
-    yield f"{title:<42} {'measured':>9} {'predicted':>9} {'error':>7} {'95% bound':>10}"
+def _memory_lines(rows: Sequence[Row], allocated: Mapping[str, tuple[float, float]]) -> Iterator[Line | str]:
+    title, columns = "peak of memory above the imports, MB", f"{'by torch':>9} {'by facts':>9}"
+    columns = f"{'measured':>9} {'predicted':>9} {'error':>7} {'95% bound':>10} {columns}"
+    yield f"{title:<42} {columns}"
     gaps, exceeded = [], []
     for row in rows:
         measured = _above(row.told)
         gaps.append(float(np.log(row.memory.value / measured)))
         exceeded.append(measured > row.memory.upper)
         figures = f"{measured / 1e6:>9.0f} {row.memory.value / 1e6:>9.0f} {_percent(gaps[-1]):>7}"
-        mark = " exceeded" if exceeded[-1] else ""
-        yield f"{row.case.name:<42} {figures} {row.memory.upper / 1e6:>10.0f}{mark}"
+        figures = f"{figures} {row.memory.upper / 1e6:>10.0f}"
+        figures += "".join(f" {amount / 1e6:>9.0f}" for amount in allocated.get(row.case.name, ()))
+        yield f"{row.case.name:<42} {figures}{' exceeded' if exceeded[-1] else ''}"
     yield error_line("memory above the imports", gaps, "<= 4 %")
     yield _quantile_line("memory above the imports: 90th percentile", gaps, "<= 10 %")
     yield Line(
@@ -116,19 +119,24 @@ def _memory_lines(rows: Sequence[Row]) -> Iterator[Line | str]:
     yield _quantile_line("memory of the whole process: 90th percentile", whole)
 
 
-def _allocated_lines(
+def _allocated(
     rows: Sequence[Row], told: Sequence[Mapping[str, Any]], registry: Registry
-) -> Iterator[Line]:
-    """What torch itself allocates for a step beside the facts' sum, and how much more the process takes."""
-    known, gaps, taken = {row.case.name: row for row in rows}, [], []
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """What torch itself allocates for a step of each case, and what its facts come to."""
+    known = {row.case.name: row.case for row in rows}
     for entry in told:
-        if row := known.get(entry["name"]):
-            gaps.append(float(np.log(_by_facts(row.case, registry) / entry["bytes"])))
-            taken.append(_above(row.told) / entry["bytes"])
-    if not gaps:
+        if case := known.get(entry["name"]):
+            yield case.name, (float(entry["bytes"]), _by_facts(case, registry))
+
+
+def _allocated_lines(rows: Sequence[Row], allocated: Mapping[str, tuple[float, float]]) -> Iterator[Line]:
+    """How near the facts are to it, and how many times as much the process takes."""
+    if not allocated:
         return
+    gaps = [float(np.log(summed / measured)) for measured, summed in allocated.values()]
     yield error_line("what torch allocates, by the facts", gaps)
     yield _quantile_line("what torch allocates, by the facts: 90th percentile", gaps)
+    taken = [_above(row.told) / allocated[row.case.name][0] for row in rows if row.case.name in allocated]
     for name, share in (("the middle one", 0.5), ("a tenth is below", 0.1), ("a tenth is above", 0.9)):
         value, low, high = bootstrap(taken, lambda sample, share=share: float(np.quantile(sample, share)))
         yield Line(f"memory over what torch allocates: {name}", value, low, high, " x", "", len(taken))
@@ -137,9 +145,8 @@ def _allocated_lines(
 def _by_facts(case: Case, registry: Registry) -> float:
     """Bytes of weights, optimizer and, in a step, of activations with the largest tensor, or of gradients."""
     model, problem = registry.models[case.model], case.problem
-    recipe = resolve_recipe(
-        model, case.task, samples=problem.samples, overrides={**case.settings, "precision": "fp32"}
-    )
+    alone = {"precision": "fp32", "ema_decay": 0.0, "average_after": None}  # without a mean of the weights
+    recipe = resolve_recipe(model, case.task, samples=problem.samples, overrides={**case.settings, **alone})
     load = load_at(model.spec, problem, shape_seen(model.spec, problem, recipe))
     assert load is not None  # all cases have facts
     parts = Plan(recipe, find_device(registry, "cpu")).memory_parts(load)
@@ -185,7 +192,7 @@ def _untimed_lines(folder: Path, registry: Registry, device: Device) -> Iterator
 
 
 def _again_lines(rows: Sequence[Row], again: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
-    """By how much two measurements of a case differ: no forecast can be nearer than that."""
+    """By how much two measurements of a case differ; a forecast of their mean would be off by 0.7 of it."""
     second = {told["name"]: told for told in again}
     pairs = [(row.told, second[row.case.name]) for row in rows if row.case.name in second]
     if not pairs:

@@ -1,4 +1,4 @@
-"""Accuracies on VTAB, PARC and UCR: what `ScoreModel` would have picked of each set, told of the others."""
+"""Accuracies on VTAB and UCR: what `ScoreModel` would have picked for each data set, told of the others."""
 
 from __future__ import annotations
 
@@ -24,13 +24,6 @@ UCR_FAMILIES = {"mlp": "mlp", "twiesn": "rnn"}  # the others are convolutional
 # a batch is a tenth of the samples, and at most so many (dl-4-tsc, classifiers/)
 UCR_SHARE, UCR_LARGEST = 10, 16
 VTAB_SAMPLES, VTAB_JUDGED = 1000, 200  # of which so many are for validation (Zhai et al. 2020)
-# of torchvision's weights that PARC begins with, by timm's table and torchvision's documentation
-PARC_TOP1 = {"alexnet": 0.565, "googlenet": 0.698, "resnet18": 0.698, "resnet50": 0.762}
-PARC_SOURCES = {  # images that weights were trained on, by the last word of their source
-    "imagenet": 1_281_167, "imagenet22k": 14_200_000, "instagram": 940_000_000, "yfcc100m": 99_000_000,
-    "places205": 2_400_000, "voc2007": 2_501,
-}  # fmt: skip
-PARC_DETECTION = 118_000  # likewise of all detectors: COCO's
 SHORTLIST = 3  # models that a probe trains
 DRAWS = 20  # of a validation split's samples
 FRACTION = Scale("fraction", maximize=True)
@@ -80,7 +73,7 @@ def read_ucr(folder: Path) -> Table:
         name: Problem(
             task="series-classification",
             input=zoo.SeriesInput(channels=1, length=int(facts[name]["length"])),
-            output=_classes(name, facts[name]),
+            output=classes_of(name, facts[name]),
             samples=int(facts[name]["samples"]),
         )
         for name in dict.fromkeys(dataset for dataset, _ in found)
@@ -111,7 +104,7 @@ def read_ucr(folder: Path) -> Table:
         for dataset, row in accuracies.items()
         for method, score in row.items()
     ]
-    task = _task("series-classification")
+    task = task_of("series-classification")
     return Table(task, problems, accuracies, records, methods, batches, dict(runs))
 
 
@@ -140,7 +133,7 @@ def read_vtab(folder: Path) -> Table:
         problem = Problem(
             task="image-classification",
             input=zoo.ImageInput(channels=3, height=side, width=side),
-            output=_classes(dataset, fact),
+            output=classes_of(dataset, fact),
             samples=int(fact["samples"]) if size == "full" else VTAB_SAMPLES,
         )
         scores = {name: float(row[column]) / 100 for name, row in methods.items()}
@@ -159,100 +152,24 @@ def read_vtab(folder: Path) -> Table:
         ]
     known = {weights.tag: weights for weights in model.weights}
     pairs = {name: (model, known.get(tag)) for name, tag in tags.items()}
-    task = _task("image-classification")
+    task = task_of("image-classification")
     return Table(task, problems, accuracies, records, pairs, held_back=VTAB_JUDGED)
 
 
-def read_parc(folder: Path, file: str) -> Table:
-    """Accuracies of weights of four or five architectures after fine-tuning, by what they were trained on.
-
-    `parc.csv` has the sizes of the training splits: what the authors' code has for testing, taken from the
-    published totals; all but CIFAR-10 are seen at 224 pixels. `voc2007` is left out, whose figure is that of
-    21 answers of yes or no, and so are trainings that failed. Weights of a set are not tried on it.
-    """
-    facts = {row["dataset"]: row for row in read_rows(FOLDER / "parc.csv")}
-    accuracies: dict[str, dict[str, float]] = {name: {} for name in facts}
-    pairs: dict[str, tuple[str, str]] = {}
-    for row in read_rows(folder / "parc" / file):
-        score, target = float(row["Oracle"]) / 100, row["Target Dataset"]
-        if target in facts and score > 0:
-            pair = row["Architecture"], row["Source Dataset"]
-            name = " ".join(pair)
-            pairs[name] = pair
-            accuracies[target][name] = score
-    problems = {
-        name: Problem(
-            task="image-classification",
-            input=zoo.ImageInput(channels=3, height=int(fact["side"]), width=int(fact["side"])),
-            output=_classes(name, fact),
-            samples=int(fact["samples"]),
-        )
-        for name, fact in facts.items()
-    }
-    tags: dict[str, dict[str, WeightsSpec]] = defaultdict(dict)
-    for architecture, source in pairs.values():
-        tags[architecture][source] = _parc_weights(architecture, source, problems)
-    models = {
-        name: _model("parc", name, "cnn", "image-classification", weights=tuple(of.values()))
-        for name, of in tags.items()
-    }
-    methods = {
-        name: (models[architecture], tags[architecture][source])
-        for name, (architecture, source) in pairs.items()
-    }
-    records = [
-        Evidence(
-            model=methods[name][0].name,
-            weights=pairs[name][1],
-            problem=problems[dataset],
-            source="PARC",
-            dataset=dataset,
-            score=score,
-        )
-        for dataset, row in accuracies.items()
-        for name, score in row.items()
-    ]
-    return Table(_task("image-classification"), problems, accuracies, records, methods)
-
-
-def _parc_weights(architecture: str, source: str, problems: Mapping[str, Problem]) -> WeightsSpec:
-    """What is stated of weights: what they were trained on, how much of it, and their top-1 on ImageNet."""
-    samples = PARC_SOURCES.get(source.rpartition("_")[2], PARC_DETECTION)
-    samples = (problems[source].samples if source in problems else None) or samples
-    image = zoo.ImageInput(channels=3, height=224, width=224)
-    stated = {"top1": PARC_TOP1[architecture]} if source == "imagenet" else {}
-    return WeightsSpec(
-        tag=source,
-        model=f"parc/{architecture}",
-        source=f"hf://parc/{architecture}/{source}.safetensors",
-        dataset=source,
-        metrics=stated,
-        problem=Problem(
-            task="image-classification", input=image, output=zoo.Classes(count=2), samples=samples
-        ),
-    )
-
-
-def _classes(dataset: str, facts: Mapping[str, str]) -> zoo.Classes:
+def classes_of(dataset: str, facts: Mapping[str, str]) -> zoo.Classes:
     """Named, as those of real data are: sets of one size would be taken for the very same problem."""
     count = int(facts["classes"])
     return zoo.Classes(count=count, names=tuple(f"{dataset} {number}" for number in range(count)))
 
 
-def _task(name: str) -> TaskSpec:
+def task_of(name: str) -> TaskSpec:
+    """A task of that name that is judged by accuracy."""
     return TaskSpec(name=name, implementation="benchmarks:none", metric="accuracy")
 
 
-def _model(
-    plugin: str,
-    name: str,
-    family: str,
-    task: str,
-    tags: Sequence[str] = (),
-    weights: tuple[WeightsSpec, ...] = (),
-) -> Model:
+def _model(plugin: str, name: str, family: str, task: str, tags: Sequence[str] = ()) -> Model:
     spec = ModelSpec(name=name, family=family, tasks=(task,), builder="benchmarks:none")
-    weights = weights or tuple(
+    weights = tuple(
         WeightsSpec(
             tag=tag,
             model=f"{plugin}/{name}",
@@ -268,7 +185,7 @@ def _model(
 
 
 def judge(table: Table) -> list[Judged]:
-    """Each data set in turn left out, also of the published findings that were drawn from such tables."""
+    """Each data set in turn left out, also of the published findings that were drawn from the table."""
     models = {model.name: model for model, _ in table.methods.values()}
     return [_judge_one(table, dataset, models) for dataset in table.problems]
 
@@ -291,8 +208,8 @@ def priors_without(table: Table, dataset: str) -> Priors:
     """The shipped priors, with those that come from the table fitted anew on the other data sets."""
     task = table.task.name
     shipped = read_priors()
-    if all(weights is not None for _, weights in table.methods.values()):  # which tells nothing of them
-        return shipped
+    if all(weights is not None for _, weights in table.methods.values()):
+        return shipped  # nothing in them comes from a table without training from scratch
     return shipped.replace(
         difficulty=(fit_difficulty(table, leave_out=dataset),),
         family=tuple(prior for prior in shipped.family if prior.task != task),

@@ -81,13 +81,13 @@ class Calibration(Record, frozen=True, kw_only=True):
 
         Both are those of the model itself where it was timed, else of the timed ones of nearest intensity;
         between two of them they are drawn straight, over the logarithm of the intensity. Of a task at which
-        none of the family was timed, they are in the middle of what the family takes at others.
+        none of the family was timed, the factor is the middle one of the family's at others.
         """
         if found := self.models.get(f"{group} {model}"):
             return found
         points = sorted(self.groups.get(group, ()))
         if not points:
-            return self._at_other_tasks(group)
+            return self._elsewhere(group.rpartition(" ")[2]), self.step_seconds
         if intensity <= 0:
             return 1.0, self.step_seconds
         place = min(max(intensity, points[0][0]), points[-1][0])
@@ -98,14 +98,13 @@ class Calibration(Record, frozen=True, kw_only=True):
         factor = before[1] * (after[1] / before[1]) ** share
         return factor, before[2] + share * (after[2] - before[2])
 
-    def _at_other_tasks(self, group: str) -> tuple[float, float]:
-        """Likewise, in the middle of what models of the group's family take at whatever task."""
-        end = f" {group.rpartition(' ')[2]}"
-        points = [point for name, some in self.groups.items() if name.endswith(end) for point in some]
-        if not points:
-            return 1.0, self.step_seconds
-        factors, steps = sorted(point[1] for point in points), sorted(point[2] for point in points)
-        return factors[len(points) // 2], steps[len(points) // 2]
+    def _elsewhere(self, family: str) -> float:
+        """The middle one of a family's factors, at whatever task."""
+        end = f" {family}"
+        factors = sorted(
+            point[1] for name, points in self.groups.items() if name.endswith(end) for point in points
+        )
+        return factors[len(factors) // 2] if factors else 1.0
 
 
 class _Store(Record, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from zoo.training.timing import Clock, Timer, step_seconds
 
 TASK, CLASSES, SIDE = "image-classification", 10, 32
 QUICK_SECONDS, SLOW_SECONDS = 0.25, 1.0  # of a step, by the law of the small networks: see `_chosen`
-LEAST, MOST = 16, 64  # samples at once: of fewer, convolutions on a CPU take up to twice as long each
+LEAST, MOST = 16, 64  # samples at once: of 8, convolutions on a CPU take up to twice as long each
 LEAST_SHARE = 0.3  # of a step, that its samples take
 ROUNDS = 2  # through all models: many a machine is a quarter slower for some seconds
 FEW = 10  # models of a group, of which all are timed
@@ -64,7 +64,7 @@ def calibrate(
 ) -> Calibration:
     """What trainings on this machine's `device` reach, in the precision that is chosen here and in fp32.
 
-    First small networks that stand for a family each, then installed models of every task, in a process of
+    First small networks that stand for a family each, then quick models of those installed, in a process of
     their own, twice each. It takes two to four minutes of a machine that does nothing else meanwhile; `tell`
     gets a line for each. A `clock` of the processor's time leaves out what other work takes from it.
     """
@@ -74,26 +74,35 @@ def calibrate(
     for precision in dict.fromkeys((chosen, "fp32")):
         timings[precision] = [_time_sample(sample, precision, device, clock, tell) for sample in SAMPLES]
     found = fit_timings(timings, measured=datetime.date.today().isoformat())
-    taken: dict[str, list[tuple[float, float]]] = {}
     candidates = list(_chosen(registry, find_device(registry, device), found))
     with Timer(device=device, clock=clock) as timer:
-        for _ in range(ROUNDS):
-            failed = set()
-            for each in candidates:
-                pair = _time_model(each, timer, tell)
-                if pair is None:
-                    failed.add(each.model.name)
-                else:
-                    taken.setdefault(each.model.name, []).append(pair)
-            candidates = [each for each in candidates if each.model.name not in failed]
+        taken = _time_models(candidates, timer, tell)
     groups: dict[str, list[tuple[float, float, float]]] = {}
     models: dict[str, tuple[float, float]] = {}
-    for each in candidates:
-        if point := _point(each, taken[each.model.name]):
-            group = group_of(each.task, each.load.family)
-            groups.setdefault(group, []).append((each.intensity, *point))
-            models[f"{group} {each.load.name}"] = point
+    for candidate in candidates:
+        pairs = taken.get(candidate.model.name)
+        if pairs and (point := _point(candidate, pairs)):
+            group = group_of(candidate.task, candidate.load.family)
+            groups.setdefault(group, []).append((candidate.intensity, *point))
+            models[f"{group} {candidate.load.name}"] = point
     return found.replace(groups={name: tuple(group) for name, group in groups.items()}, models=models)
+
+
+def _time_models(
+    candidates: Sequence[_Candidate], timer: Timer, tell: Callable[[str], object]
+) -> dict[str, list[tuple[float, float]]]:
+    """What was timed of each, by its name, in so many rounds; one that fails is left out of those to come."""
+    taken: dict[str, list[tuple[float, float]]] = {}
+    left = candidates
+    for _ in range(ROUNDS):
+        trained = []
+        for candidate in left:
+            pair = _time_model(candidate, timer, tell)
+            if pair is not None:
+                taken.setdefault(candidate.model.name, []).append(pair)
+                trained.append(candidate)
+        left = trained
+    return taken
 
 
 def _time_model(
@@ -104,7 +113,7 @@ def _time_model(
     few = timer.seconds(name, recipes[0])
     many = None if few is None else timer.seconds(name, recipes[1])
     if few is None or many is None:
-        tell(f"{name}: left out, its training fails here")
+        tell(f"{name}: left out, its training fails or stalls here")
         return None
     small, large = (each.batch_size for each in recipes)
     tell(f"{name}: {1000 * many:.1f} ms a step of {large}, {1000 * few:.1f} ms of {small}")
