@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from recommend_real.cases import CASES
@@ -20,8 +20,8 @@ from zoo.build import build
 from zoo.profile import example_inputs
 from zoo.recipes import resolve_recipe
 from zoo.registry import installed
-from zoo.specs import SeriesOutput
 from zoo.training.optimizers import make_optimizer
+from zoo.training.timing import made_up_loss
 
 WARM = 2  # steps before, in which the optimizer makes its state
 
@@ -36,10 +36,7 @@ def main() -> None:
     optimizer = make_optimizer(module, recipe)
 
     def step() -> None:
-        output = module(*example_inputs(problem, case.batch))
-        series = isinstance(problem.output, SeriesOutput)
-        loss = output.abs().mean() if series else _cross_entropy(output)
-        loss.backward()
+        made_up_loss(module(*example_inputs(problem, case.batch)), problem).backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -48,11 +45,6 @@ def main() -> None:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         step()
     print(json.dumps({"name": case.name, "bytes": _resident(module, optimizer) + _peak(profiled)}))
-
-
-def _cross_entropy(output: Tensor) -> Tensor:
-    logits = output.reshape(-1, output.shape[-1])
-    return nn.functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64))
 
 
 def _resident(module: nn.Module, optimizer: Any) -> int:

@@ -97,8 +97,10 @@ def _threaded(device: Device, threads: int) -> Device:
 
 
 def _memory_lines(rows: Sequence[Row], allocated: Mapping[str, tuple[float, float]]) -> Iterator[Line | str]:
-    title, columns = "peak of memory above the imports, MB", f"{'by torch':>9} {'by facts':>9}"
-    columns = f"{'measured':>9} {'predicted':>9} {'error':>7} {'95% bound':>10} {columns}"
+    title = "peak of memory above the imports, MB"
+    columns = (
+        f"{'measured':>9} {'predicted':>9} {'error':>7} {'95% bound':>10} {'by torch':>9} {'by facts':>9}"
+    )
     yield f"{title:<42} {columns}"
     gaps, exceeded = [], []
     for row in rows:

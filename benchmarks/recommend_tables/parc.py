@@ -76,8 +76,10 @@ def _model(name: str, weights: tuple[WeightsSpec, ...]) -> Model:
 
 def _weights(architecture: str, source: str, problems: Mapping[str, Problem]) -> WeightsSpec:
     """What is stated of weights: what they were trained on, how much of it, and their top-1 on ImageNet."""
-    samples = next((IMAGES[word] for word in source.split("_") if word in IMAGES), COCO_IMAGES)
-    samples = (problems[source].samples if source in problems else None) or samples
+    if source in problems:
+        samples = problems[source].samples
+    else:
+        samples = next((IMAGES[word] for word in source.split("_") if word in IMAGES), COCO_IMAGES)
     image = zoo.ImageInput(channels=3, height=224, width=224)
     return WeightsSpec(
         tag=source,

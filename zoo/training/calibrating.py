@@ -176,9 +176,9 @@ def _chosen(registry: Registry, place: Device, found: Calibration) -> Iterator[_
             continue
         planned = partial(Plan, device=place, calibration=found, exact=problem.keeps_fp32)
         plan = planned(_shortened(resolve_recipe(model, problem.task)))
-        while plan.recipe.batch_size > LEAST and _seconds(plan, load) > QUICK_SECONDS:
+        while (seconds := _seconds(plan, load)) > QUICK_SECONDS and plan.recipe.batch_size > LEAST:
             plan = planned(plan.recipe.replace(batch_size=max(LEAST, plan.recipe.batch_size // 2)))
-        if _seconds(plan, load) <= SLOW_SECONDS:
+        if seconds <= SLOW_SECONDS:
             name = f"{model.plugin.name} {group_of(problem.task, load.family)}"
             groups.setdefault(name, []).append(_Candidate(model, problem.task, plan, load))
     for group in groups.values():

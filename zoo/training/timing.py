@@ -110,7 +110,7 @@ def step_seconds(
     while True:
         with engine.accelerator.autocast():
             output = module(*inputs)
-        loss = _loss(output.float(), problem)
+        loss = made_up_loss(output.float(), problem)
         engine.accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
@@ -122,8 +122,8 @@ def step_seconds(
     return statistics.median(after - before for before, after in pairwise(ends[WARM - 1 :]))
 
 
-def _loss(output: Tensor, problem: Problem) -> Tensor:
-    """As a task of such a problem has it, against answers that are all alike."""
+def made_up_loss(output: Tensor, problem: Problem) -> Tensor:
+    """A scalar as a task of such a problem has it, against answers that are all alike."""
     if isinstance(problem.output, SeriesOutput):
         return output.abs().mean()
     logits = output.reshape(-1, output.shape[-1])
